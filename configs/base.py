@@ -1,0 +1,133 @@
+"""The settings every experiment starts from; an experiment file is a delta on this one.
+
+Durations are in optimiser steps unless a name says otherwise.
+"""
+
+import ml_collections
+from ml_collections.config_dict import placeholder
+
+
+def network_optimiser(learning_rate: float) -> ml_collections.ConfigDict:
+    """Settings of one parameter group's optimiser (Adam)."""
+    return ml_collections.ConfigDict(
+        dict(
+            learning_rate=learning_rate,
+            joint_learning_rate=learning_rate,  # after `train.warmup_steps`
+            b1=0.9,
+            b2=0.999,
+            l2=0.0,  # added to the gradient before Adam (PyTorch's `weight_decay`), not AdamW
+            clip_norm=0.0,  # global gradient norm of the group; 0 = off
+            decay_per_epoch=1.0,  # learning rate × this after every epoch
+        )
+    )
+
+
+def get_config() -> ml_collections.ConfigDict:
+    c = ml_collections.ConfigDict()
+    c.seed = 0
+    c.compute_dtype = "float32"
+
+    c.method = ml_collections.ConfigDict()
+    c.method.name = "joint"
+    c.method.learning = "variational"  # variational | mcmc
+
+    c.data = ml_collections.ConfigDict()
+    c.data.name = "digits"  # digits | a tfds name | npz:PATH | folder:PATH
+    c.data.batch_size = 128  # global
+    c.data.train_split = "train"
+    c.data.eval_split = "test"
+    c.data.image_size = 8  # side after crop and resize, pixels
+    c.data.channels = 1
+    c.data.crop = 0  # side of the centre crop before resizing; 0 = shorter side
+    c.data.flip = False  # random horizontal flips while training
+    c.data.range = (-1.0, 1.0)  # pixel values 0 and 255 map to these
+    c.data.cache_gib = 1.0  # decoded images up to this size are kept in memory
+    c.data.num_examples = placeholder(int)  # filled in from the data set
+    c.data.prefetch = 2  # batches prepared ahead
+
+    c.model = ml_collections.ConfigDict()
+    c.model.latent_sizes = (16, 8)  # bottom (z_1) first
+    c.model.generator = ml_collections.ConfigDict(
+        dict(kind="mlp", hidden=(128, 128), inputs="bottom")  # inputs: bottom | all
+    )
+    c.model.prior = ml_collections.ConfigDict(dict(hidden=(64, 64), sigma_floor=0.01))
+    c.model.energy = ml_collections.ConfigDict(
+        dict(enabled=True, hidden=(64, 64), zero_init=True, spectral_norm=False)
+    )
+    c.model.inference = ml_collections.ConfigDict(
+        dict(kind="mlp", hidden=(128, 128), latent_hidden=(64, 64))
+    )
+    c.model.likelihood = ml_collections.ConfigDict(
+        dict(kind="gaussian", sigma=0.3, mixtures=10)  # gaussian | bernoulli | logistic_mixture
+    )
+
+    c.sampler = ml_collections.ConfigDict()
+    c.sampler.prior = ml_collections.ConfigDict(
+        # space: u (re-parameterised) | z;  init: normal | ancestral
+        dict(num_steps=40, step_size=0.3, space="u", init="normal", clip=0.0, kernel="langevin")
+    )
+    c.sampler.posterior = ml_collections.ConfigDict(
+        # init: normal | ancestral | inference
+        dict(num_steps=40, step_size=0.1, space="z", init="normal", clip=0.0, kernel="langevin")
+    )
+
+    c.optim = ml_collections.ConfigDict()
+    c.optim.generator = network_optimiser(1e-3)
+    c.optim.inference = network_optimiser(1e-3)
+    c.optim.prior = network_optimiser(1e-3)
+    c.optim.energy = network_optimiser(1e-4)
+    c.optim.energy_l2 = 0.0  # penalty on the squared energies of both phases
+
+    c.train = ml_collections.ConfigDict()
+    c.train.num_steps = 1000
+    c.train.warmup_steps = 0  # steps as a hierarchical VAE / generator before the energies learn
+    c.train.log_every = 100
+    c.train.checkpoint_every = 500
+    c.train.keep_checkpoints = 3
+    c.train.image_every = 500
+    c.train.steps_per_dispatch = 1
+    c.train.ema_decay = 0.999
+
+    c.stability = ml_collections.ConfigDict()
+    c.stability.max_grad_norm = 1e4  # an update beyond this is skipped and counted
+    c.stability.max_energy = 1e5  # likewise for the energies' absolute value
+    c.stability.max_skipped = 20  # skipped updates in a row before rolling back
+    c.stability.max_rollbacks = 3
+    c.stability.energy_backoff = 0.5  # factor on the energies' learning rate at each roll-back
+
+    c.eval = ml_collections.ConfigDict()
+    c.eval.tasks = ("reconstruction", "fd_classifier", "chains")
+    c.eval.num_samples = 2000
+    c.eval.batch_size = 500
+    c.eval.grid = 64  # images in a grid
+    c.eval.prior_steps = placeholder(int)  # default: sampler.prior.num_steps
+    c.eval.long_chain_steps = 2500
+    c.eval.long_chain_samples = 500
+    c.eval.posterior = "inference"  # inference | langevin
+    return c
+
+
+def finish(c: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigDict:
+    """The variant behind the colon of `--config configs/X.py:variant`.
+
+    `quick` shrinks durations, not nets, to a CPU run of about a minute.
+
+    Raises:
+      ValueError: unknown variant.
+    """
+    if variant == "full":
+        return c
+    if variant != "quick":
+        raise ValueError(f"variant '{variant}' is unknown; use ':quick' or leave it out.")
+    c.data.batch_size = min(c.data.batch_size, 32)
+    c.train.num_steps = 60
+    c.train.warmup_steps = min(c.train.warmup_steps, 20)
+    c.train.log_every = 20
+    c.train.checkpoint_every = 20
+    c.train.image_every = 60
+    c.eval.num_samples = 200
+    c.eval.batch_size = 100
+    c.eval.grid = 25
+    c.eval.long_chain_steps = 100
+    c.eval.long_chain_samples = 100
+    return c

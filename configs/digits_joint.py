@@ -1,0 +1,18 @@
+"""Joint latent EBM prior, two layers, variational learning, on scikit-learn's 8×8 digits.
+
+    python -m ebm_jax.main --config configs/digits_joint.py --workdir runs/digits_joint
+"""
+
+from configs import base
+
+
+def get_config(variant: str = "full"):
+    c = base.get_config()
+    c.train.num_steps = 8000
+    c.train.warmup_steps = 4000
+    c.train.log_every = 500
+    c.train.checkpoint_every = 2000
+    c.train.image_every = 4000
+    c.optim.prior.joint_learning_rate = 1e-4
+    c.optim.energy_l2 = 1e-3
+    return base.finish(c, variant)

@@ -1,0 +1,168 @@
+"""Checkpoints: one Orbax directory per saved step, written in the background.
+
+A checkpoint holds the whole LoopState and a description of its shapes. Restoring tries the newest
+first; one that cannot be read is set aside with a warning and the one before it is used. Since keys
+and batches are functions of (seed, step), nothing else needs saving.
+"""
+
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from ebm_jax.errors import ConfigError
+
+
+def _describe(state: Any) -> dict[str, str]:
+    """{path of a leaf: 'dtype[shape]'}."""
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): (
+            f"{np.asarray(leaf).dtype}{list(np.shape(leaf))}"
+        )
+        for path, leaf in leaves
+    }
+
+
+class Checkpointer:
+    """Saves and restores the LoopStates of one workdir.
+
+    Args:
+      workdir: its `checkpoints/` folder is used, and created.
+      keep: how many checkpoints stay.
+    """
+
+    def __init__(self, workdir: str | Path, keep: int = 3, *, read_only: bool = False):
+        self._directory = Path(workdir).resolve() / "checkpoints"
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=None if read_only else keep,
+            create=not read_only,
+            enable_async_checkpointing=True,
+            read_only=read_only,
+        )
+        self._read_only = read_only
+        self._manager = ocp.CheckpointManager(self._directory, options=options)
+
+    def save(self, step: int, state: Any) -> None:
+        """Starts writing host arrays `state` as the checkpoint of `step`.
+
+        Raises:
+          ConfigError: the checkpoint (or the one before, still being written) cannot be written.
+        """
+        if step in self._manager.all_steps():
+            return
+        args = ocp.args.Composite(
+            state=ocp.args.StandardSave(state), shapes=ocp.args.JsonSave(_describe(state))
+        )
+        try:
+            self._manager.save(step, args=args, force=True)
+        except Exception as error:  # Orbax and TensorStore raise many types
+            raise self._unwritable(step, error) from error
+
+    def wait(self) -> None:
+        """Blocks until every started save is on disk.
+
+        Raises:
+          ConfigError: a save failed.
+        """
+        try:
+            self._manager.wait_until_finished()
+            self._manager.check_for_errors()
+        except Exception as error:
+            raise self._unwritable(None, error) from error
+
+    def _unwritable(self, step, error) -> ConfigError:
+        what = "checkpoint" if step is None else f"the checkpoint of step {step}"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return ConfigError(
+            f"cannot write {what} in {self._directory} ({reason[:300]}); free some space or make "
+            "the folder writable and run the same command again: earlier checkpoints are intact."
+        )
+
+    def steps(self) -> list[int]:
+        """Saved steps, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def restore(
+        self, like: Any, accept: Callable[[Any], bool] = lambda state: True
+    ) -> tuple[int, Any] | None:
+        """The newest checkpoint that can be read and is acceptable.
+
+        Args:
+          like: a state of the expected structure and shapes (host or device arrays).
+          accept: readable checkpoints it refuses are passed over.
+
+        Returns:
+          (step, state of numpy arrays), or None when there is no such checkpoint.
+
+        Raises:
+          ConfigError: the checkpoint's shapes are not those of `like`.
+        """
+        expected = _describe(like)
+        abstract = jax.tree.map(lambda x: np.empty(np.shape(x), np.asarray(x).dtype), like)
+        for step in reversed(self.steps()):
+            try:
+                shapes = self._read(step, shapes=ocp.args.JsonRestore())
+            except Exception as error:
+                self._set_aside(step, error)
+                continue
+            self._check_shapes(step, shapes, expected)
+            try:
+                state = self._read(step, state=ocp.args.StandardRestore(abstract))
+            except Exception as error:
+                self._set_aside(step, error)
+                continue
+            state = jax.tree.map(np.asarray, state)
+            if accept(state):
+                return step, state
+        return None
+
+    def forget_after(self, step: int) -> None:
+        """Deletes the checkpoints of later steps: training goes on from `step` another way."""
+        for later in self.steps():
+            if later > step:
+                self._manager.delete(later)
+
+    def _read(self, step, **item):
+        ((name, args),) = item.items()
+        return self._manager.restore(step, args=ocp.args.Composite(**{name: args}))[name]
+
+    def _check_shapes(self, step, found, expected):
+        for name in sorted(found.keys() | expected.keys()):
+            if found.get(name) != expected.get(name):
+                raise ConfigError(
+                    f"the checkpoint of step {step} in {self._directory} does not fit the config: "
+                    f"{name} is {found.get(name, 'absent')} in the checkpoint and "
+                    f"{expected.get(name, 'absent')} by the config; use the config it was trained "
+                    "with, or another --workdir."
+                )
+
+    def _set_aside(self, step, error):
+        """Moves an unreadable checkpoint out of the way, so that its step can be saved again."""
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        warnings.warn(
+            f"the checkpoint of step {step} in {self._directory} cannot be read ({first_line}); "
+            "falling back to the one before it.",
+            stacklevel=3,
+        )
+        if self._read_only:
+            return
+        broken = self._directory.parent / "checkpoints_unreadable" / str(step)
+        shutil.rmtree(broken, ignore_errors=True)
+        broken.parent.mkdir(exist_ok=True)
+        shutil.move(self._directory / str(step), broken)
+        self._manager.reload()
+
+    def close(self) -> None:
+        """Waits for the last save and frees the threads.
+
+        Raises:
+          ConfigError: the save failed.
+        """
+        self.wait()
+        self._manager.close()

@@ -1,0 +1,136 @@
+"""A data set by index: one split of any source, cropped and resized."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable
+
+import ml_collections
+import numpy as np
+
+from ebm_jax.data.loading import Examples, in_memory, load_examples, prepare_image
+from ebm_jax.data.sources.base import Source
+from ebm_jax.data.sources.digits import open_digits
+from ebm_jax.data.sources.folder import open_folder
+from ebm_jax.data.sources.npz import open_npz
+from ebm_jax.data.sources.tfds import open_tfds
+from ebm_jax.data.transform import centre_crop
+from ebm_jax.errors import ConfigError, DataError
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Images of one split.
+
+    Attributes:
+      name: exact name of the data set, as in `data.name`.
+      split: name of the split.
+      num_examples: examples in the split.
+      num_classes: 0 when there are no labels.
+      image_shape: (H, W, C).
+      fetch: int64 [n] -> (images uint8 [n, H, W, C], labels int32 [n], -1 when unlabelled).
+        Safe to call from several threads.
+      read_labels: () -> labels of the whole split; use `labels`, which keeps them.
+    """
+
+    name: str
+    split: str
+    num_examples: int
+    num_classes: int
+    image_shape: tuple[int, int, int]
+    fetch: Callable[[np.ndarray], Examples]
+    read_labels: Callable[[], np.ndarray]
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        """Labels of all examples, int32 [num_examples], -1 when unlabelled."""
+        return self.read_labels()
+
+
+def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
+    """Opens one split of the configured data set.
+
+    The images are decoded once, at the first `fetch`, when they fit in `cache_gib`; otherwise
+    every `fetch` decodes its own. The first example is checked at once.
+
+    Args:
+      data_config: `config.data` (name, image_size, channels, crop, cache_gib).
+      split: value of `data.train_split` or `data.eval_split`.
+
+    Returns:
+      The data set.
+
+    Raises:
+      ConfigError: the image size, channels or crop make no sense.
+      DataError: the data set is missing, not prepared, empty, unreadable or of the wrong shape.
+    """
+    size, channels, crop = data_config.image_size, data_config.channels, data_config.crop
+    for field, value, least in (
+        ("image_size", size, 1),
+        ("channels", channels, 1),
+        ("crop", crop, 0),
+    ):
+        if value < least:
+            raise ConfigError(f"data.{field} is {value}: set it to {least} or more.")
+    source = open_source(data_config.name, split)
+    if source.num_examples == 0:
+        raise DataError(
+            f"Split {split!r} of {source.name} has no examples: choose another split or add images."
+        )
+    images, _ = source.read([0])
+    prepare_image(source, images[0], 0, size, channels, crop)
+    fetch, read_labels = _access(source, size, channels, crop, data_config.cache_gib)
+    return Dataset(
+        name=source.name,
+        split=source.split,
+        num_examples=source.num_examples,
+        num_classes=source.num_classes,
+        image_shape=(size, size, channels),
+        fetch=fetch,
+        read_labels=read_labels,
+    )
+
+
+def open_source(name: str, split: str) -> Source:
+    """Opens the raw examples that `data.name` stands for.
+
+    Args:
+      name: `digits`, `npz:PATH`, `folder:PATH` or a tfds name.
+      split: name of the split.
+
+    Returns:
+      The source.
+
+    Raises:
+      DataError: there is no such data set or split.
+    """
+    if name == "digits":
+        return open_digits(split)
+    kind, _, path = name.partition(":")
+    if kind == "npz":
+        return open_npz(os.path.expanduser(path), split)
+    if kind == "folder":
+        return open_folder(os.path.expanduser(path), split)
+    return open_tfds(name, split)
+
+
+def _access(source: Source, size: int, channels: int, crop: int, cache_gib: float):
+    """Returns the data set's `fetch` and `read_labels`."""
+    everything = np.arange(source.num_examples)
+    if source.images is not None and (crop or min(source.images.shape[1:3])) == size:
+        examples = in_memory(
+            lambda: (centre_crop(source.images, crop), source.read_labels(everything))
+        )
+    elif source.num_examples * size * size * channels <= cache_gib * 2**30:
+        examples = in_memory(lambda: load_examples(source, everything, size, channels, crop))
+    else:
+        return (
+            lambda indices: load_examples(source, indices, size, channels, crop),
+            lambda: source.read_labels(everything),
+        )
+
+    def fetch(indices: np.ndarray) -> Examples:
+        images, labels = examples()
+        return images[indices], labels[indices]
+
+    return fetch, lambda: examples()[1]

@@ -1,0 +1,1 @@
+"""Log densities as pure functions: Gaussians, hierarchical priors, likelihoods, tilts."""

@@ -1,0 +1,128 @@
+"""evaluate(config, workdir): the config's tasks on the newest checkpoint."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ebm_jax import data, methods, workdir as workdirs
+from ebm_jax.checkpoint import Checkpointer
+from ebm_jax.errors import ConfigError, PreemptedError
+from ebm_jax.evaluation import TASKS
+from ebm_jax.evaluation.context import Context
+from ebm_jax.preemption import Preemption
+from ebm_jax.reporting.report import write_report
+from ebm_jax.reporting.writers import write_json
+from ebm_jax.training_step import init_loop_state
+
+
+def validate_tasks(config: Any) -> None:
+    """Raises ConfigError for a task that does not exist."""
+    for name in config.eval.tasks:
+        if name not in TASKS:
+            raise ConfigError(
+                f"eval.tasks names '{name}'; known tasks: {', '.join(sorted(TASKS))}."
+            )
+
+
+def open_context(
+    config: Any, workdir: str | Path, poll: Callable[[], None] = lambda: None
+) -> Context:
+    """The newest readable checkpoint of `workdir`, ready to be evaluated.
+
+    Raises:
+      ConfigError: there is no checkpoint, or its shapes are not the config's.
+      DataError: the data set cannot be read.
+    """
+    workdir = Path(workdir).expanduser().resolve()
+    if not (workdir / "checkpoints").is_dir():
+        raise ConfigError(
+            f"there is no checkpoint in '{workdir}'; train first, or give the --workdir of a run."
+        )
+    train_set = data.open_dataset(config.data, config.data.train_split)
+    eval_set = data.open_dataset(config.data, config.data.eval_split)
+    config.data.num_examples = train_set.num_examples
+    method = methods.build(config)
+    batch = data.make_batch(train_set, config.data, config.seed, 0)
+    shapes = init_loop_state(method, batch, jax.random.key(config.seed))
+    found = Checkpointer(workdir, read_only=True).restore(jax.device_get(shapes))
+    if found is None:
+        raise ConfigError(f"no checkpoint in '{workdir}' can be read; train again.")
+    step, state = found
+    averaged = jax.device_put(methods.inference_state(state.train))
+    folder = workdir / "eval"
+    return Context(
+        config, methods.compiled(method), averaged, step, folder, train_set, eval_set, poll
+    )
+
+
+def evaluate(
+    config: Any,
+    workdir: str | Path,
+    preemption: Preemption | None = None,
+    *,
+    again: bool = True,
+) -> dict[str, dict]:
+    """Runs `eval.tasks` and writes `eval/<task>.json`, figures and `report.html`.
+
+    Args:
+      config: the experiment's ConfigDict.
+      workdir: a run's folder with a checkpoint.
+      preemption: polled between chunks.
+      again: redo tasks whose JSON is of the same checkpoint and settings.
+
+    Returns:
+      {task: its JSON}.
+
+    Raises:
+      ConfigError, DataError: see their messages.
+      PreemptedError: a signal came; finished tasks are kept.
+    """
+
+    def poll():
+        if preemption is not None and preemption.requested:
+            raise PreemptedError(
+                f"{preemption.requested} received during the evaluation; finished tasks are kept, "
+                "run the same command again to go on."
+            )
+
+    validate_tasks(config)
+    context = open_context(config, workdirs.prepare(workdir), poll)
+    context.folder.mkdir(exist_ok=True)
+    settings = json.loads(json.dumps(config.eval.to_dict() | {"sampler": config.sampler.to_dict()}))
+    results = {}
+    for name in config.eval.tasks:
+        path = context.folder / f"{name}.json"
+        done = _read_json(path)
+        if not again and done.get("step") == context.step and done.get("settings") == settings:
+            results[name] = done
+            continue
+        started = time.monotonic()
+        print(f"evaluating {name} …", flush=True)
+        result = TASKS[name](context)
+        results[name] = {
+            "task": name,
+            "step": context.step,
+            "seed": config.seed,
+            "dataset": context.train_set.name,
+            "seconds": round(time.monotonic() - started, 2),
+            "settings": settings,
+        } | result
+        write_json(path, results[name])
+    write_report(context.folder.parent)
+    return results
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        return {}  # half-written by an interrupted run: the task runs again
+
+
+

@@ -1,0 +1,95 @@
+"""What every evaluation task gets, and what they share."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ebm_jax import data, randomness
+from ebm_jax.methods import InferenceState, Method
+
+
+class Context(NamedTuple):
+    """A checkpoint under evaluation.
+
+    Attributes:
+      config: the experiment's config.
+      method: with compiled functions.
+      state: averaged parameters.
+      step: of the checkpoint.
+      folder: where the task's JSON and PNGs go.
+      train_set, eval_set: data.Dataset.
+      poll: called between chunks; raises when the run is asked to stop.
+    """
+
+    config: Any
+    method: Method
+    state: InferenceState
+    step: int
+    folder: Path
+    train_set: Any
+    eval_set: Any
+    poll: Callable[[], None]
+
+
+def task_key(context: Context, name: str) -> jax.Array:
+    """The key of one task's randomness: a function of the run's seed and the name."""
+    return randomness.stream(jax.random.key(context.config.seed), f"eval/{name}")
+
+
+def sample_chunks(
+    context: Context, name: str, num_samples: int, batch_size: int, **options
+) -> Iterator[Any]:
+    """Samples in chunks; sample i does not depend on the chunk's size.
+
+    Yields:
+      Samples on the host; the last chunk is cut to what is missing.
+    """
+    key = task_key(context, name)
+    for start in range(0, num_samples, batch_size):
+        context.poll()
+        chunk = context.method.sample(context.state, key, batch_size, start=start, **options)
+        keep = min(batch_size, num_samples - start)
+        chunk = jax.device_get(chunk)
+        images, latents, info = jax.tree.map(
+            lambda x, keep=keep: x[:keep], (chunk.images, chunk.latents, chunk.info)
+        )
+        trajectory, profile = jax.tree.map(
+            lambda x, keep=keep: x[:, :keep], (chunk.trajectory, chunk.profile)
+        )
+        yield chunk._replace(
+            images=images, latents=latents, info=info, trajectory=trajectory, profile=profile
+        )
+
+
+def sample_images(context: Context, name: str, num_samples: int, **options) -> np.ndarray:
+    """[num_samples, H, W, C] in the data's range, in chunks of `eval.batch_size`."""
+    size = context.config.eval.batch_size
+    chunks = sample_chunks(context, name, num_samples, size, **options)
+    return np.concatenate([chunk.images for chunk in chunks])
+
+
+def reconstructions(
+    context: Context, dataset: Any, name: str, limit: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(images, reconstructions) of the first `limit` examples of a data set, each [n, H, W, C]."""
+    key = task_key(context, name)
+    size = context.config.eval.batch_size
+    originals, results, seen = [], [], 0
+    for batch in data.eval_batches(dataset, context.config.data, size):
+        context.poll()
+        images, index = batch["image"], batch["index"]
+        count = images.shape[0]
+        pad = size - count  # one compiled shape for all chunks
+        images = np.concatenate([images, np.repeat(images[-1:], pad, axis=0)])
+        index = np.concatenate([index, np.repeat(index[-1:], pad)])
+        result = context.method.reconstruct(context.state, images, key, index)
+        originals.append(images[:count])
+        results.append(np.asarray(result)[:count])
+        seen += count
+        if limit is not None and seen >= limit:
+            break
+    originals, results = np.concatenate(originals), np.concatenate(results)
+    return originals[:limit], results[:limit]

@@ -1,0 +1,61 @@
+"""Task `fd_classifier`: how far three image sets are from the training images.
+
+The three sets are samples of the Gaussian prior, samples of the EBM prior and reconstructions of
+training images (the floor: what the generator could reach with a perfect prior).
+"""
+
+import numpy as np
+
+from ebm_jax.evaluation import classifier as classifiers
+from ebm_jax.evaluation.context import Context, reconstructions, sample_images
+from ebm_jax.reporting.grids import save_grid
+
+
+def run(context: Context) -> dict:
+    """Fréchet distance in the features of the data set's own small classifier. Not FID."""
+    cfg = context.config
+    judge = judge_of(context)
+    value_range = tuple(cfg.data.range)
+    sets = {"gaussian_prior": sample_images(context, "samples", cfg.eval.num_samples, prior="gaussian")}
+    if context.method.has_energy:
+        sets["ebm_prior"] = sample_images(context, "samples", cfg.eval.num_samples, prior="ebm")
+    count = min(cfg.eval.num_samples, context.train_set.num_examples)
+    _, sets["reconstruction"] = reconstructions(context, context.train_set, "floor", count)
+    result = {"gaussian_prior": None, "ebm_prior": None, "reconstruction": None}
+    figures = {}
+    for kind, images in sets.items():
+        result[kind] = distance(judge, images, value_range)
+        file = f"fd_classifier_{kind}.png"
+        save_grid(context.folder / file, images[: cfg.eval.grid], value_range=value_range)
+        figures[file] = f"{kind.replace('_', ' ')}: {result[kind]:.2f}".replace("ebm", "EBM")
+    steps = cfg.eval.prior_steps or cfg.sampler.prior.num_steps
+    return result | {
+        "metric": "fd_classifier",
+        "num_samples": cfg.eval.num_samples,
+        "num_reconstructions": count,
+        "protocol": (
+            f"Fréchet distance in the {judge.reference.mean.shape[0]} penultimate features of a "
+            f"classifier trained on {context.train_set.name}, {cfg.eval.num_samples} samples "
+            f"({count} reconstructions of training images) against all "
+            f"{context.train_set.num_examples} training images, decoder mean, averaged weights, "
+            f"K = {steps} prior steps; not FID"
+        ),
+        "figures": figures,
+    }
+
+
+def judge_of(context: Context) -> classifiers.Classifier:
+    """The classifier of the context's training images.
+
+    Raises:
+      DataError: they have no labels.
+    """
+    images, labels = context.train_set.fetch(np.arange(context.train_set.num_examples))
+    name = f"{context.train_set.name}_{context.config.data.image_size}"
+    return classifiers.classifier_for(name, images, labels)
+
+
+def distance(judge: classifiers.Classifier, images: np.ndarray, value_range) -> float:
+    """fd_classifier of images [n, H, W, C] in `value_range`."""
+    low, high = value_range
+    return classifiers.fd_classifier(judge, (images - low) / (high - low) * 2 - 1)

@@ -1,0 +1,26 @@
+"""Task `reconstruction`: mean squared error on the evaluation split."""
+
+import numpy as np
+
+from ebm_jax.evaluation.context import Context, reconstructions
+from ebm_jax.reporting.grids import pair_grid, save_png
+
+
+def run(context: Context) -> dict:
+    """MSE per pixel with x in [0, 1], posterior latents, decoder mean."""
+    low, high = context.config.data.range
+    images, restored = reconstructions(context, context.eval_set, "reconstruction")
+    errors = np.mean(((restored - images) / (high - low)) ** 2, axis=(1, 2, 3))
+    shown = min(context.config.eval.grid, images.shape[0])
+    pairs = pair_grid(images[:shown], restored[:shown], value_range=(low, high))
+    save_png(context.folder / "reconstruction.png", pairs)
+    return {
+        "metric": "mse",
+        "results": {"reconstruction": float(errors.mean())},
+        "num_samples": int(errors.size),
+        "protocol": (
+            f"mean squared error per pixel, x in [0, 1], split {context.eval_set.split}, latents "
+            f"by {context.config.eval.posterior}, decoder mean, averaged weights"
+        ),
+        "figures": {"reconstruction.png": "Images (upper rows) and their reconstructions."},
+    }

@@ -1,0 +1,116 @@
+"""Inference exports: averaged parameters and the config, in two files, and how to use them."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.serialization
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from ebm_jax import methods
+from ebm_jax.errors import DataError
+from ebm_jax.methods import InferenceState, Samples
+
+_CONFIG, _PARAMETERS = "config.json", "params.msgpack"
+
+
+class LoadedModel(NamedTuple):
+    """A trained model as pure, compiled functions.
+
+    Attributes:
+      config: the experiment's config.
+      step: training steps behind the parameters.
+      state: InferenceState.
+      sample: (key, n, **options of Method.sample) → Samples; images in [-1, 1].
+      posterior: (images [B, H, W, C], key) → latents.
+      reconstruct: (images, key) → images.
+      log_score: (images, key, k=0) → [B] un-normalised log density L^{>k}.
+    """
+
+    config: ml_collections.ConfigDict
+    step: int
+    state: InferenceState
+    sample: Callable[..., Samples]
+    posterior: Callable[..., Any]
+    reconstruct: Callable[..., jax.Array]
+    log_score: Callable[..., jax.Array]
+
+
+def write_export(directory: str | Path, config: Any, step: int, state: InferenceState) -> None:
+    """Writes `config.json` and `params.msgpack`, each replaced in one move.
+
+    Args:
+      directory: created if absent.
+      config: the experiment's ConfigDict.
+      step: training steps behind the parameters.
+      state: host or device arrays.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"config": config.to_dict(), "step": step}, indent=2)
+    for name, content in (
+        (_PARAMETERS, flax.serialization.msgpack_serialize(jax.device_get(state._asdict()))),
+        (_CONFIG, text.encode()),
+    ):
+        temporary = directory / f".{name}.{os.getpid()}"
+        temporary.write_bytes(content)
+        os.replace(temporary, directory / name)
+
+
+def load(directory: str | Path) -> LoadedModel:
+    """Loads an export (`WORKDIR/export`).
+
+    Args:
+      directory: holds `config.json` and `params.msgpack`.
+
+    Raises:
+      DataError: the export is missing or unreadable.
+    """
+    directory = Path(directory)
+    try:
+        description = json.loads((directory / _CONFIG).read_text())
+        raw = flax.serialization.msgpack_restore((directory / _PARAMETERS).read_bytes())
+        config = ml_collections.ConfigDict(_tuples(description["config"]))
+        step = int(description["step"])
+        state = InferenceState(**jax.tree.map(jnp.asarray, raw))
+    except FileNotFoundError as error:
+        raise DataError(
+            f"there is no export in '{directory}' ({Path(error.filename).name} is missing); give "
+            "the export/ folder of a finished run."
+        ) from error
+    except Exception as error:
+        raise DataError(
+            f"the export in '{directory}' cannot be read ({type(error).__name__}: {error}); write "
+            "it again by running the training command, which resumes and exports."
+        ) from error
+    method = methods.compiled(methods.build(config))
+
+    def numbered(function):
+        def call(images, key, **options):
+            images = jnp.asarray(images)
+            return function(state, images, key, jnp.arange(images.shape[0]), **options)
+
+        return call
+
+    return LoadedModel(
+        config=config,
+        step=step,
+        state=state,
+        sample=lambda key, n, **options: method.sample(state, key, n, **options),
+        posterior=numbered(method.posterior),
+        reconstruct=numbered(method.reconstruct),
+        log_score=numbered(method.log_score),
+    )
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists back to the tuples they were."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    return value

@@ -1,0 +1,60 @@
+"""Command line: `python -m ebm_jax.main --config configs/X.py --workdir DIR [--mode …]`."""
+
+import sys
+import warnings
+
+from absl import flags, logging
+from ml_collections import config_flags
+
+from ebm_jax.errors import ConfigError, UserError
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, e.g. configs/X.py[:quick].")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; the same folder resumes.")
+_MODE = flags.DEFINE_string("mode", "train", "train | eval | sample | dry_run")
+
+
+def main(argv: list[str]) -> int:
+    """Parses the flags and runs one mode; returns the exit code (see README)."""
+    logging.set_verbosity(logging.WARNING)
+    warnings.showwarning = lambda message, *_, **__: print(
+        f"warning: {message}", file=sys.stderr, flush=True
+    )
+    try:
+        _parse(argv)
+        from ebm_jax import modes  # after the flags: importing jax takes seconds
+
+        modes.run(_MODE.value, _CONFIG.value, _WORKDIR.value)
+        return 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        where = f" '{error.filename}'" if error.filename else ""
+        print(
+            f"error: writing or reading{where} failed ({error.strerror or error}); free some space "
+            "or mend the permissions and run the same command again: what was saved is intact.",
+            file=sys.stderr,
+        )
+        return ConfigError.exit_code
+
+
+def _parse(argv):
+    try:
+        rest = flags.FLAGS(argv)
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise ConfigError(f"the config file '{error.filename}' does not exist.") from error
+    except Exception as error:  # absl and ml_collections raise many types; user files any
+        reason = " ".join(str(error).split()).strip('"')
+        raise ConfigError(f"bad command line: {reason}") from error
+    if len(rest) > 1:
+        raise ConfigError(f"bad command line: '{rest[1]}' is no flag; flags start with --.")
+    if _CONFIG.value is None:
+        raise ConfigError("--config is missing; give an experiment, e.g. configs/digits_joint.py.")
+    if _WORKDIR.value is None and _MODE.value != "dry_run":
+        raise ConfigError("--workdir is missing; give a folder for the run.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,122 @@
+"""The one interface between the loop and a method."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from ebm_jax.errors import ConfigError
+from ebm_jax.samplers import Info
+
+
+class TrainState(NamedTuple):
+    """Everything training needs to go on, and nothing derived from it.
+
+    Attributes:
+      step: int32, updates tried so far (skipped ones count).
+      params: {group: parameters}.
+      opt_state: {group: optimiser state}.
+      ema: like `params`, exponential moving average.
+      extra: the method's own state (power-iteration vectors, banks, running statistics).
+      rollbacks: int32, how often training was rolled back.
+      skipped: int32, updates skipped in all.
+      skipped_in_row: int32, updates skipped since the last good one.
+    """
+
+    step: jax.Array
+    params: Any
+    opt_state: Any
+    ema: Any
+    extra: Any
+    rollbacks: jax.Array
+    skipped: jax.Array
+    skipped_in_row: jax.Array
+
+
+class InferenceState(NamedTuple):
+    """What sampling and scoring need: averaged parameters and the method's own state."""
+
+    params: Any
+    extra: Any
+
+
+class Samples(NamedTuple):
+    """Drawn images and how they came about.
+
+    Attributes:
+      images: [n, H, W, C] in [-1, 1].
+      latents: the method's latents, leaves [n, ...].
+      info: the chain's last Info [n], or None when no chain ran.
+      trajectory: images along the chain [kept, n, H, W, C], or None.
+      profile: Info of the kept steps, leaves [kept, n], or None.
+    """
+
+    images: jax.Array
+    latents: Any
+    info: Info | None
+    trajectory: jax.Array | None
+    profile: Info | None
+
+
+class Method(NamedTuple):
+    """Pure functions, built from a config by `ebm_jax.methods.build`.
+
+    A batch is {'image': [B, H, W, C] in `data.range`, 'label': [B], 'index': [B] global example
+    index}; image i's randomness depends on the key and its index alone. `state` is a TrainState in
+    `init` and `update`, an InferenceState elsewhere.
+
+    Attributes:
+      name: as in `method.name`.
+      init: (key, batch) → TrainState.
+      update: (state, batch, key) → (state, metrics): one step on one device; gradients and metrics
+        are averaged over the device axis.
+      sample: (state, key, n, *, start=0, prior='ebm', num_steps=None, keep_every=0) → Samples;
+        chain i is that of example index start + i. prior='gaussian' leaves the energies out;
+        `num_steps` replaces the config's.
+      posterior: (state, images, key, index) → latents.
+      reconstruct: (state, images, key, index) → images.
+      log_score: (state, images, key, index, k=0) → [B] un-normalised log density, L^{>k}.
+      energy: (state, latents) → [B], the learned energy −F, or H.
+      has_energy: whether prior='ebm' differs from prior='gaussian'.
+    """
+
+    name: str
+    init: Callable[..., TrainState]
+    update: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
+    sample: Callable[..., Samples]
+    posterior: Callable[..., Any]
+    reconstruct: Callable[..., jax.Array]
+    log_score: Callable[..., jax.Array]
+    energy: Callable[..., jax.Array]
+    has_energy: bool
+
+
+def inference_state(state: TrainState) -> InferenceState:
+    """The averaged parameters: what evaluation and the export use."""
+    return InferenceState(params=state.ema, extra=state.extra)
+
+
+def unsupported(method: str, what: str) -> Callable[..., Any]:
+    """A function for an entry of the interface that a method does not have.
+
+    Raises (when called):
+      ConfigError: says which method lacks what.
+    """
+
+    def call(*_, **__):
+        raise ConfigError(f"method '{method}' has no {what}; choose other eval.tasks.")
+
+    return call
+
+
+def compiled(method: Method) -> Method:
+    """The same method with its inference functions jit-compiled, each shape once."""
+    return method._replace(
+        sample=jax.jit(
+            method.sample, static_argnums=2, static_argnames=("prior", "num_steps", "keep_every")
+        ),
+        posterior=jax.jit(method.posterior),
+        reconstruct=jax.jit(method.reconstruct),
+        log_score=jax.jit(method.log_score, static_argnames="k"),
+        energy=jax.jit(method.energy),
+    )

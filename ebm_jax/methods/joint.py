@@ -1,0 +1,219 @@
+"""Joint latent-space EBM prior for multi-layer generators (CVPR 2023), and its baselines.
+
+Learning is by MCMC (Langevin for the posterior and for the prior) or variational (an inference net
+in place of the posterior chain). Without energies the same code is a hierarchical VAE, a VAE
+(L = 1), or alternating back-propagation (MCMC); with L = 1 it is LEBM.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ebm_jax import randomness
+from ebm_jax.densities import likelihoods
+from ebm_jax.densities.hierarchical import hierarchical_prior
+from ebm_jax.densities.joint import JointDensity, learning_loss
+from ebm_jax.errors import ConfigError
+from ebm_jax.methods import latent_chains
+from ebm_jax.methods.base import InferenceState, Method, Samples, TrainState
+from ebm_jax.methods.optimisers import group_optimiser, learning_rate
+from ebm_jax.models import latent_variable
+from ebm_jax.nn.spectral import init_vectors, spectral_normalise
+
+
+def build(config, axis_name: str | None = None) -> Method:
+    """The method's pure functions for one experiment.
+
+    Args:
+      config: `method.learning` is 'variational' or 'mcmc'; see configs/base.py for the rest.
+      axis_name: the mapped axis to average over, or None.
+
+    Raises:
+      ConfigError: settings that do not fit together.
+    """
+    if config.method.learning not in ("variational", "mcmc"):
+        raise ConfigError(
+            f"method.learning is '{config.method.learning}'; use 'variational' or 'mcmc'."
+        )
+    variational = config.method.learning == "variational"
+    prior_cfg, posterior_cfg = config.sampler.prior, config.sampler.posterior
+    likelihood = likelihoods.build(config.model.likelihood, config.data.channels)
+    model = latent_variable.build(
+        config,
+        likelihood.num_outputs(config.data.channels),
+        with_inference=variational or posterior_cfg.init == "inference",
+    )
+    num_layers = len(config.model.latent_sizes)
+    density = JointDensity(
+        log_likelihood=lambda params, x, z: likelihood.log_prob(model.decode(params, z), x),
+        prior=lambda params: hierarchical_prior(
+            functools.partial(model.conditional, params), num_layers
+        ),
+        neg_energy=model.neg_energy,
+    )
+    chains = latent_chains.build(config, density, model)
+    warmup = config.train.warmup_steps
+    spectral = model.has_energy and config.model.energy.spectral_norm
+
+    def optimiser(group):
+        cfg = config.optim[group]
+        rate = learning_rate(cfg, warmup, config.data.num_examples, config.data.batch_size)
+        if group == "energy":  # the energies stay as they are until the warm-up is over
+            return group_optimiser(cfg, lambda step: jnp.where(step < warmup, 0.0, rate(step)))
+        return group_optimiser(cfg, rate)
+
+    def normalised(params, extra):
+        """Applies spectral normalisation once, outside of every chain: (params, extra)."""
+        if not spectral:
+            return params, extra
+        energy, vectors = spectral_normalise(params["energy"], extra["spectral"])
+        return {**params, "energy": energy}, {**extra, "spectral": vectors}
+
+    def init(key, batch):
+        expected = (config.data.image_size,) * 2 + (config.data.channels,)
+        if batch["image"].shape[1:] != expected:
+            raise ConfigError(f"images are {batch['image'].shape[1:]}, the config says {expected}.")
+        params = model.init(randomness.stream(key, "params"))
+        extra = {}
+        if spectral:
+            vectors = init_vectors(params["energy"], randomness.stream(key, "spectral"))
+            extra["spectral"] = vectors
+        zero = jnp.zeros((), jnp.int32)
+        opt_state = {group: optimiser(group).init(params[group]) for group in params}
+        return TrainState(zero, params, opt_state, params, extra, zero, zero, zero)
+
+    def negatives(params, keys, joint):
+        """Latents of the EBM prior and the chain's Info; zeros, unused, during the warm-up."""
+
+        def run(_):
+            chain = chains.prior(params, keys, prior_cfg.num_steps)
+            return chain.position, chain.info
+
+        def skip(_):
+            shapes = jax.eval_shape(run, 0)
+            return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+        return jax.lax.cond(joint, run, skip, 0) if warmup else run(0)
+
+    def update(state, batch, key):
+        x = batch["image"]
+        keys = randomness.per_example(key, batch["index"])
+        joint = (state.step >= warmup).astype(x.dtype)  # 0 in the warm-up, then 1
+        gated = density._replace(neg_energy=lambda p, z: joint * density.neg_energy(p, z))
+        fixed, extra = normalised(state.params, state.extra)
+        metrics = {}
+        z_negative = z_chain = None
+        if model.has_energy:
+            z_negative, info = negatives(fixed, keys, joint > 0)
+            metrics |= _chain_metrics("prior", info)
+        if not variational:
+            chain = chains.posterior(fixed, gated, keys, x, posterior_cfg.num_steps)
+            z_chain = chain.position
+            metrics |= _chain_metrics("posterior", chain.info)
+
+        def loss_fn(params):
+            params, _ = normalised(params, state.extra)
+            if model.has_inference:
+                z_inferred, log_q = model.infer(params, x, chains.noise(keys, "inference"))
+            z_positive = z_inferred if variational else z_chain
+            loss, parts = learning_loss(gated, params, x, z_positive, z_negative, joint)
+            if variational:
+                loss += jnp.mean(log_q)
+            elif model.has_inference:  # q learns beside the chain that starts from it
+                others = jax.lax.stop_gradient({**params, "inference": None})
+                loss += learning_loss(gated, others, x, z_inferred, None)[0] + jnp.mean(log_q)
+            if model.has_inference:
+                parts["loss/log_q"] = jnp.mean(log_q)
+            if model.has_energy and config.optim.energy_l2:
+                f_positive = gated.neg_energy(params, jax.lax.stop_gradient(z_positive))
+                f_negative = gated.neg_energy(params, z_negative)
+                penalty = jnp.mean(f_positive**2) + jnp.mean(f_negative**2)
+                loss += config.optim.energy_l2 * penalty
+                parts["loss/energy_l2"] = penalty
+            mean = likelihood.mean(model.decode(params, z_positive))
+            parts["loss/reconstruction_mse"] = jnp.mean((mean - x) ** 2) / 4  # in [0, 1] units
+            return loss, parts | {"loss/total": loss}
+
+        grads, parts = jax.grad(loss_fn, has_aux=True)(state.params)
+        metrics |= parts
+        if axis_name:
+            grads, metrics, extra = jax.lax.pmean((grads, metrics, extra), axis_name)
+        params, opt_state = {}, {}
+        for group, value in state.params.items():
+            metrics[f"grad_norm/{group}"] = optax.global_norm(grads[group])
+            # Both groups learn from the negative phase, which is where learning runs away.
+            backs_off = model.has_energy and group in ("energy", "prior")
+            factor = config.stability.energy_backoff**state.rollbacks if backs_off else 1.0
+            params[group], opt_state[group] = optimiser(group).update(
+                grads[group], state.opt_state[group], value, state.step, factor
+            )
+        return state._replace(params=params, opt_state=opt_state, extra=extra), metrics
+
+    def sample(
+        state: InferenceState, key, n, *, start=0, prior="ebm", num_steps=None, keep_every=0
+    ):
+        params, _ = normalised(*state)
+        keys = randomness.per_example(key, start + jnp.arange(n))
+        if prior != "ebm" or not model.has_energy:
+            z, _ = density.prior(params).to_z(chains.noise(keys, "start"))
+            return Samples(likelihood.mean(model.decode(params, z)), z, None, None, None)
+        steps = num_steps or config.eval.prior_steps or prior_cfg.num_steps
+        chain = chains.prior(params, keys, steps, keep_every)
+        trajectory = None
+        if chain.trajectory is not None:
+            trajectory = jax.lax.map(
+                lambda z: likelihood.mean(model.decode(params, z)), chain.trajectory
+            )
+        images = likelihood.mean(model.decode(params, chain.position))
+        return Samples(images, chain.position, chain.info, trajectory, chain.profile)
+
+    def posterior(state: InferenceState, images, key, index):
+        params, _ = normalised(*state)
+        keys = randomness.per_example(key, index)
+        if model.has_inference and config.eval.posterior == "inference":
+            return model.infer(params, images, chains.noise(keys, "inference"))[0]
+        steps = posterior_cfg.num_steps
+        return chains.posterior(params, density, keys, images, steps).position
+
+    def reconstruct(state: InferenceState, images, key, index):
+        z = posterior(state, images, key, index)
+        return likelihood.mean(model.decode(state.params, z))
+
+    def log_score(state: InferenceState, images, key, index, k=0):
+        params, _ = normalised(*state)
+        prior = density.prior(params)
+        z = posterior(state, images, key, index)
+        if k:
+            keys = randomness.per_example(key, index)
+            z = prior.redraw(chains.noise(keys, "redraw"), z, k)
+        tilt = density.log_likelihood(params, images, z) + density.neg_energy(params, z)
+        return tilt + prior.log_prob(z)
+
+    def energy(state: InferenceState, latents):
+        params, _ = normalised(*state)
+        return -density.neg_energy(params, latents)
+
+    return Method(
+        name="joint",
+        init=init,
+        update=update,
+        sample=sample,
+        posterior=posterior,
+        reconstruct=reconstruct,
+        log_score=log_score,
+        energy=energy,
+        has_energy=model.has_energy,
+    )
+
+
+def _chain_metrics(name, info):
+    """Batch means of a chain's last Info, under `name/`."""
+    return {
+        f"{name}/energy": jnp.mean(info.energy),
+        f"{name}/grad_norm": jnp.mean(info.grad_norm),
+        f"{name}/displacement": jnp.mean(info.displacement),
+        f"{name}/finite": jnp.mean(info.finite.astype(jnp.float32)),
+        f"{name}/accepted": jnp.mean(info.accepted),
+    }

@@ -1,0 +1,125 @@
+"""Prior and posterior chains of a latent variable model, in z-space or u-space.
+
+Chains start and end in z-space whichever space they move in. Prior chains are best run in u-space,
+where every layer has unit scale; posterior chains from noise learn in z-space only, because in
+u-space p(z_1|z_2) fits its own shrunken samples until σ dies.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ebm_jax import randomness
+from ebm_jax.densities.hierarchical import HierarchicalPrior, Latents
+from ebm_jax.densities.joint import JointDensity
+from ebm_jax.densities.tilted import LogProb, tilted_in_u, tilted_in_z
+from ebm_jax.errors import ConfigError
+from ebm_jax.models.latent_variable import LatentVariableModel
+from ebm_jax.samplers import Chain, langevin, mala, normal_like, run_chain
+
+
+class LatentChains(NamedTuple):
+    """Chains of one model; `keys` are per example, [B].
+
+    Attributes:
+      noise: (keys, name) → standard normal latents, from the stream `name`.
+      prior: (params, keys, num_steps, keep_every=0) → Chain on the EBM prior.
+      posterior: (params, density, keys, x, num_steps) → Chain on `density`'s posterior of x.
+    """
+
+    noise: Callable[[jax.Array, str], Latents]
+    prior: Callable[..., Chain]
+    posterior: Callable[..., Chain]
+
+
+def build(config, density: JointDensity, model: LatentVariableModel) -> LatentChains:
+    """The chains of `config.sampler`.
+
+    Raises:
+      ConfigError: an unknown space, kernel or start.
+    """
+    prior_cfg, posterior_cfg = config.sampler.prior, config.sampler.posterior
+    _validate("sampler.prior", prior_cfg, ("normal", "ancestral"))
+    _validate("sampler.posterior", posterior_cfg, ("normal", "ancestral", "inference"))
+    sizes = tuple(config.model.latent_sizes)
+
+    def noise(keys, name):
+        zeros = tuple(jnp.zeros((keys.shape[0], size)) for size in sizes)
+        return normal_like(randomness.streams(keys, name), zeros)
+
+    def start_of(cfg, prior, keys):
+        drawn = noise(keys, "start")
+        # In u-space N(0, I) is the ancestral sample; in z-space the two differ.
+        return prior.to_z(drawn)[0] if cfg.init == "ancestral" or cfg.space == "u" else drawn
+
+    def run_prior(params, keys, num_steps, keep_every=0):
+        prior = density.prior(params)
+        return _run(
+            prior_cfg,
+            prior,
+            lambda z: density.neg_energy(params, z),
+            randomness.streams(keys, "prior"),
+            start_of(prior_cfg, prior, keys),
+            num_steps,
+            keep_every,
+        )
+
+    def run_posterior(params, density, keys, x, num_steps):
+        prior = density.prior(params)
+        if posterior_cfg.init == "inference":
+            start, _ = model.infer(params, x, noise(keys, "inference"))
+        else:
+            start = start_of(posterior_cfg, prior, keys)
+        return _run(
+            posterior_cfg,
+            prior,
+            lambda z: density.log_likelihood(params, x, z) + density.neg_energy(params, z),
+            randomness.streams(keys, "posterior"),
+            start,
+            num_steps,
+        )
+
+    return LatentChains(noise=noise, prior=run_prior, posterior=run_posterior)
+
+
+def _run(
+    cfg,
+    prior: HierarchicalPrior,
+    tilt: LogProb,
+    keys: jax.Array,
+    start: Latents,
+    num_steps: int,
+    keep_every: int = 0,
+) -> Chain:
+    """A chain of settings `cfg` on the prior tilted by `tilt`."""
+    in_u = cfg.space == "u"
+    target = (tilted_in_u if in_u else tilted_in_z)(prior, tilt)
+    if cfg.kernel == "mala":
+        kernel = mala(target, cfg.step_size)
+    else:
+        kernel = langevin(target, cfg.step_size, clip=cfg.clip)
+    if not in_u:
+        return run_chain(kernel, keys, start, num_steps, keep_every=keep_every)
+    chain = run_chain(kernel, keys, prior.to_u(start)[0], num_steps, keep_every=keep_every)
+
+    def to_z(u):
+        return jax.lax.stop_gradient(prior.to_z(u)[0])
+
+    trajectory = chain.trajectory
+    if trajectory is not None:
+        trajectory = jax.lax.map(to_z, trajectory)
+    return chain._replace(position=to_z(chain.position), trajectory=trajectory)
+
+
+def _validate(name, cfg, inits):
+    if cfg.space not in ("u", "z"):
+        raise ConfigError(f"{name}.space is '{cfg.space}'; use 'u' or 'z'.")
+    if cfg.kernel not in ("langevin", "mala"):
+        raise ConfigError(f"{name}.kernel is '{cfg.kernel}'; use 'langevin' or 'mala'.")
+    if cfg.init not in inits:
+        raise ConfigError(f"{name}.init is '{cfg.init}'; use one of: {', '.join(inits)}.")
+    for key in ("num_steps", "step_size"):
+        if cfg[key] <= 0:
+            raise ConfigError(f"{name}.{key} is {cfg[key]}; it must be positive.")

@@ -1,0 +1,60 @@
+"""One Adam per parameter group, with the learning rates of the two training phases."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ebm_jax.errors import ConfigError
+
+
+class GroupOptimiser(NamedTuple):
+    """`init`: params → state; `update`: (grads, state, params, step) → (params, state)."""
+
+    init: Callable[[Any], Any]
+    update: Callable[..., tuple[Any, Any]]
+
+
+def learning_rate(config, warmup_steps: int, num_examples: int, batch_size: int):
+    """step → learning rate: `learning_rate` in the warm-up, `joint_learning_rate` after it.
+
+    "Per epoch" decay needs the steps per epoch, which follow from the data set's size.
+
+    Raises:
+      ConfigError: a decay is asked for and the data set's size is unknown.
+    """
+    if config.decay_per_epoch != 1.0 and not num_examples:
+        raise ConfigError(
+            "decay_per_epoch needs the data set's size; set data.num_examples or open the data."
+        )
+    steps_per_epoch = max((num_examples or 1) // batch_size, 1)
+
+    def rate(step):
+        base = jnp.where(step < warmup_steps, config.learning_rate, config.joint_learning_rate)
+        return base * config.decay_per_epoch ** (step // steps_per_epoch)
+
+    return rate
+
+
+def group_optimiser(config, rate: Callable[[jax.Array], jax.Array]) -> GroupOptimiser:
+    """Adam as the papers' code has it: gradient clip, then L2 added to the gradient, then Adam.
+
+    The learning rate is a function of the training step, not of the optimiser's own count, so a
+    skipped update cannot shift the schedule.
+    """
+    parts = []
+    if config.clip_norm:
+        parts.append(optax.clip_by_global_norm(config.clip_norm))
+    if config.l2:
+        parts.append(optax.add_decayed_weights(config.l2))
+    parts.append(optax.scale_by_adam(b1=config.b1, b2=config.b2))
+    transform = optax.chain(*parts)
+
+    def update(grads, state, params, step, factor=1.0):
+        updates, state = transform.update(grads, state, params)
+        scale = -rate(step) * factor
+        return jax.tree.map(lambda p, u: p + scale * u, params, updates), state
+
+    return GroupOptimiser(init=transform.init, update=update)

@@ -1,0 +1,101 @@
+"""What the command line's modes do."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from clu import parameter_overview
+
+from ebm_jax import data, methods, parallel, workdir as workdirs
+from ebm_jax.errors import ConfigError
+from ebm_jax.evaluate import evaluate, open_context, validate_tasks
+from ebm_jax.evaluation.context import sample_images
+from ebm_jax.preemption import Preemption
+from ebm_jax.reporting.grids import save_grid
+from ebm_jax.reporting.summary import print_summary
+from ebm_jax.train import train
+from ebm_jax.training_step import init_loop_state
+
+
+def run(mode: str, config: Any, workdir: str | None) -> None:
+    """Runs one mode of the command line.
+
+    Args:
+      mode: train | eval | sample | dry_run.
+      config: the experiment's ConfigDict.
+      workdir: the run's folder; dry_run needs none.
+
+    Raises:
+      UserError: any of `ebm_jax.errors`; the message is for the user.
+    """
+    modes = {"train": _train, "eval": _evaluate, "sample": _sample, "dry_run": _dry_run}
+    if mode not in modes:
+        raise ConfigError(f"--mode is '{mode}'; use one of: {', '.join(modes)}.")
+    _use_compilation_cache()
+    workdirs.validate(config)
+    validate_tasks(config)
+    modes[mode](config, workdir)
+
+
+def _train(config, workdir):
+    with Preemption() as preemption:
+        train(config, workdir, preemption)
+        print_summary(evaluate(config, workdir, preemption, again=False), workdir)
+
+
+def _evaluate(config, workdir):
+    with Preemption() as preemption:
+        print_summary(evaluate(config, workdir, preemption), workdir)
+
+
+def _sample(config, workdir):
+    folder = workdirs.prepare(workdir) / "samples"
+    context = open_context(config, workdir)
+    prior = "ebm" if context.method.has_energy else "gaussian"
+    images = sample_images(context, "samples", config.eval.num_samples, prior=prior)
+    folder.mkdir(exist_ok=True)
+    low, high = config.data.range
+    pixels = np.round(255 * np.clip((images - low) / (high - low), 0, 1)).astype(np.uint8)
+    np.savez_compressed(folder / "samples.npz", images=pixels)
+    grid = folder / "samples.png"
+    save_grid(grid, images[: config.eval.grid], value_range=(low, high))
+    print(f"{len(images)} samples of step {context.step}: {folder / 'samples.npz'}, {grid}")
+
+
+def _dry_run(config, _):
+    """Everything up to the first step, and nothing written."""
+    parallel.check_batch_size(config.data.batch_size)
+    dataset = data.open_dataset(config.data, config.data.train_split)
+    config.data.num_examples = dataset.num_examples
+    method = methods.build(config)
+    batch = data.make_batch(dataset, config.data, config.seed, 0)
+    state = init_loop_state(method, batch, jax.random.key(config.seed))
+    print(config)
+    print(
+        f"data: {dataset.name}, split {dataset.split}, {dataset.num_examples} images of "
+        f"{dataset.image_shape}"
+    )
+    for group, parameters in state.train.params.items():
+        print(f"\n{group}")
+        print(parameter_overview.get_parameter_overview(parameters, include_stats=False))
+    compiled = jax.jit(method.update).lower(state.train, batch, jax.random.key(0)).compile()
+    cost, memory = compiled.cost_analysis() or {}, compiled.memory_analysis()
+    print(f"\none update on {workdirs.describe_hardware()}:")
+    print(f"  {cost.get('flops', float('nan')) / 1e9:.3f} GFLOP as XLA counts it (loops once)")
+    if memory is not None:
+        total = memory.temp_size_in_bytes + memory.argument_size_in_bytes
+        print(f"  {total / 2**20:.1f} MiB of arguments and temporaries")
+    sys.stdout.flush()
+
+
+def _use_compilation_cache():
+    """Compiled programs are kept between runs, unless jax is told where (or not) to keep them."""
+    if jax.config.jax_compilation_cache_dir is None and "JAX_ENABLE_COMPILATION_CACHE" not in (
+        os.environ
+    ):
+        root = os.environ.get("EBM_JAX_CACHE") or Path.home() / ".cache" / "ebm_jax"
+        jax.config.update("jax_compilation_cache_dir", str(Path(root) / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

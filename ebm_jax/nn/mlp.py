@@ -1,0 +1,35 @@
+"""Multi-layer perceptron with the initialisation of the latent-EBM papers (Xavier normal)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+def leaky_relu(x: jax.Array) -> jax.Array:
+    """Slope 0.2, as everywhere in the papers."""
+    return nn.leaky_relu(x, 0.2)
+
+
+class MLP(nn.Module):
+    """`hidden` layers with leaky ReLU, then a linear layer: [B, ...] → [B, out].
+
+    Attributes:
+      hidden: widths.
+      out: outputs.
+      zero_init_last: start as the constant 0 (energies: the EBM then starts as its base prior).
+      dtype: of the computation; parameters and the result are float32.
+    """
+
+    hidden: tuple[int, ...]
+    out: int
+    zero_init_last: bool = False
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = x.reshape(x.shape[0], -1)
+        xavier = nn.initializers.xavier_normal()
+        for width in self.hidden:
+            x = leaky_relu(nn.Dense(width, kernel_init=xavier, dtype=self.dtype)(x))
+        last = nn.initializers.zeros if self.zero_init_last else xavier
+        return nn.Dense(self.out, kernel_init=last, dtype=self.dtype)(x).astype(jnp.float32)

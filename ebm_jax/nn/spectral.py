@@ -1,0 +1,65 @@
+"""Spectral normalisation as a function of a parameter tree.
+
+The kernels are divided by their largest singular value once per update, outside the Langevin
+chain, so that a chain of K steps pays for it once; the module that uses them does not know.
+Power-iteration vectors are extra state.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def init_vectors(params, key: jax.Array):
+    """One power-iteration vector per kernel: a tree like `params` with None for the other leaves.
+
+    Args:
+      params: tree whose leaves of two or more axes are kernels [..., out].
+      key: typed key.
+    """
+
+    def one(path, leaf):
+        if leaf.ndim < 2:
+            return None
+        name = jax.tree_util.keystr(path)
+        leaf_key = jax.random.fold_in(key, sum(map(ord, name)))
+        return _unit(jax.random.normal(leaf_key, (leaf.shape[-1],), leaf.dtype))
+
+    return jax.tree_util.tree_map_with_path(one, params)
+
+
+def spectral_normalise(params, vectors, num_iterations: int = 1):
+    """Divides every kernel, as a matrix [fan_in, out], by its estimated largest singular value.
+
+    Gradients flow through the division, not through the vectors (Miyato et al., 2018).
+
+    Args:
+      params: parameter tree.
+      vectors: from `init_vectors`, or the second result of the call before.
+      num_iterations: power iterations.
+
+    Returns:
+      (normalised parameters, new vectors).
+    """
+    leaves, structure = jax.tree.flatten(params)
+    vector_leaves = structure.flatten_up_to(vectors)
+    normalised, updated = [], []
+    for leaf, v in zip(leaves, vector_leaves, strict=True):
+        if v is None:
+            normalised.append(leaf)
+            updated.append(None)
+            continue
+        matrix = leaf.reshape(-1, leaf.shape[-1])
+        fixed = jax.lax.stop_gradient(matrix)
+        u = _unit(fixed @ v)
+        for _ in range(num_iterations):
+            v = _unit(fixed.T @ u)
+            u = _unit(fixed @ v)
+        sigma = u @ matrix @ v
+        # A zero-initialised kernel has no direction: it stays zero instead of becoming 0/0.
+        normalised.append(leaf / jnp.where(sigma > 1e-12, sigma, 1.0))
+        updated.append(v)
+    return structure.unflatten(normalised), structure.unflatten(updated)
+
+
+def _unit(x: jax.Array) -> jax.Array:
+    return x / jnp.maximum(jnp.linalg.norm(x), 1e-12)

@@ -1,0 +1,260 @@
+"""Figures in one restrained style, drawn without pyplot so that no global state is touched."""
+
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ebm_jax.errors import ConfigError
+from ebm_jax.reporting.files import write_bytes
+
+# Okabe and Ito's palette, darkest first: told apart by colour-blind readers and in grey print.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#444444", "#8A6BBE")
+DASHES = ("-", "--", "-.", ":")
+INK = "#333333"
+SIZE = (4.6, 2.9)  # inches: half a page's width and a little
+
+Series = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+def new_axes(
+    title: str = "",
+    xlabel: str = "",
+    ylabel: str = "",
+    size: tuple[float, float] = SIZE,
+) -> tuple[Figure, Axes]:
+    """An empty figure of `size` inches in the house style."""
+    figure = Figure(figsize=size, dpi=180, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#999999")
+    axes.spines[["left", "bottom"]].set_linewidth(0.8)
+    axes.tick_params(colors=INK, labelsize=8, width=0.8, length=3, color="#999999")
+    axes.grid(True, axis="y", color="#E6E6E6", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_title(title, fontsize=9.5, color=INK, loc="left")
+    axes.set_xlabel(xlabel, fontsize=8.5, color=INK)
+    axes.set_ylabel(ylabel, fontsize=8.5, color=INK)
+    axes.xaxis.get_offset_text().set_fontsize(7.5)
+    axes.yaxis.get_offset_text().set_fontsize(7.5)
+    return figure, axes
+
+
+def render(figure: Figure, kind: str = "png") -> bytes:
+    """The figure as bytes of `kind`: png, svg or pdf; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    undated = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    figure.savefig(buffer, format=kind, metadata=undated[kind])
+    return buffer.getvalue()
+
+
+def _save(path: str | os.PathLike, figure: Figure) -> Path:
+    kind = Path(path).suffix.lstrip(".").lower()
+    if kind not in ("png", "svg", "pdf"):
+        raise ConfigError(f"A figure's file is '{path}'; its name must end in .png, .svg or .pdf.")
+    return write_bytes(path, render(figure, kind))
+
+
+def _style(index: int) -> dict:
+    """Colour and dash of the index-th line: a dash changes only when the colours have run out."""
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "linestyle": DASHES[index // len(COLOURS) % len(DASHES)],
+    }
+
+
+def _legend(axes: Axes, names: list[str]) -> None:
+    if len(names) > 1 or (names and names[0]):
+        columns = 2 if len(names) > 5 else 1
+        axes.legend(fontsize=7.5, frameon=False, labelcolor=INK, ncols=columns)
+
+
+def _vector(values, name: str) -> np.ndarray:
+    """Values as a float vector in which everything that cannot be drawn is NaN, hence a gap."""
+    vector = np.asarray(values, dtype=np.float64)
+    if vector.ndim != 1:
+        raise ConfigError(f"The values of '{name}' have shape {vector.shape}; they must be [K].")
+    return np.where(np.isfinite(vector), vector, np.nan)
+
+
+def running_mean(values: np.ndarray, window: int) -> np.ndarray:
+    """Centred mean over `window` points, shorter at both ends, that skips NaN.
+
+    Args:
+      values: [K].
+      window: odd number of points.
+
+    Returns:
+      [K]; NaN only where a whole window is.
+    """
+    kernel = np.ones(window)
+    valid = np.isfinite(values)
+    total = np.convolve(np.where(valid, values, 0.0), kernel, "full")
+    count = np.convolve(valid.astype(float), kernel, "full")
+    centre = slice(window // 2, window // 2 + len(values))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)[centre]
+
+
+def draw_curves(
+    series: Series,
+    title: str = "",
+    ylabel: str = "",
+    logy: bool = False,
+    xlabel: str = "step",
+    smooth: int = 1,
+    size: tuple[float, float] = SIZE,
+) -> Figure:
+    """The figure behind `plot_curves`, with the same arguments and its `size` in inches."""
+    figure, axes = new_axes(title, xlabel, ylabel, size)
+    positive = False
+    for index, (name, (steps, values)) in enumerate(series.items()):
+        steps, values = _vector(steps, name), _vector(values, name)
+        if len(steps) != len(values):
+            raise ConfigError(f"'{name}' has {len(steps)} steps but {len(values)} values.")
+        positive |= bool((values > 0).any())
+        style = _style(index)
+        marker = "o" if np.isfinite(values).sum() == 1 else None
+        if smooth > 1 and len(values) > 4 * smooth:
+            axes.plot(steps, values, color=style["color"], linewidth=0.6, alpha=0.28)
+            values = running_mean(values, smooth | 1)
+        axes.plot(steps, values, label=name, linewidth=1.4, marker=marker, markersize=4, **style)
+    if logy and positive:  # with nothing above zero a log axis would be empty
+        axes.set_yscale("log", nonpositive="mask")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.margins(x=0.02)
+    _legend(axes, list(series))
+    return figure
+
+
+def plot_curves(
+    path: str | os.PathLike,
+    series: Series,
+    title: str = "",
+    ylabel: str = "",
+    logy: bool = False,
+    xlabel: str = "step",
+    smooth: int = 1,
+) -> Path:
+    """Draws curves over training steps.
+
+    Args:
+      path: the .png, .svg or .pdf to write.
+      series: name → (steps [K], values [K]); non-finite values leave gaps.
+      title, ylabel, xlabel: texts.
+      logy: logarithmic values; linear all the same when no value is positive.
+      smooth: points in a running mean drawn over the pale raw curve; 1 draws the raw curve alone,
+        and so do curves too short for the mean to be one.
+
+    Returns:
+      The path.
+
+    Raises:
+      ConfigError: lengths differ, or the file's ending is unknown.
+    """
+    return _save(path, draw_curves(series, title, ylabel, logy, xlabel, smooth))
+
+
+def plot_histograms(
+    path: str | os.PathLike,
+    sets: Mapping[str, np.ndarray],
+    xlabel: str = "",
+    title: str = "",
+    bins: int = 60,
+) -> Path:
+    """Draws sets of values as densities over common bins, so that their areas compare.
+
+    Args:
+      path: the .png, .svg or .pdf to write.
+      sets: name → values of any shape; non-finite ones are left out and counted in the legend.
+      xlabel, title: texts.
+      bins: number of bins over the full range of all sets.
+
+    Returns:
+      The path.
+
+    Raises:
+      ConfigError: no finite value at all, or the file's ending is unknown.
+    """
+    flat = {name: np.asarray(values, dtype=np.float64).ravel() for name, values in sets.items()}
+    finite = {name: values[np.isfinite(values)] for name, values in flat.items()}
+    if not any(len(values) for values in finite.values()):
+        raise ConfigError(f"There is no finite value to draw a histogram of in {list(sets)}.")
+    edges = np.histogram_bin_edges(np.concatenate(list(finite.values())), bins)
+    figure, axes = new_axes(title, xlabel, "density")
+    for index, (name, values) in enumerate(finite.items()):
+        left_out = len(flat[name]) - len(values)
+        label = f"{name} ({left_out} not finite)" if left_out else name
+        if len(values):
+            style = _style(index)
+            axes.hist(values, edges, density=True, color=style["color"], alpha=0.18)
+            axes.hist(
+                values, edges, density=True, histtype="step", linewidth=1.3, label=label, **style
+            )
+        else:
+            axes.plot([], [], label=label, **_style(index))
+    axes.margins(x=0.02)
+    _legend(axes, list(flat))
+    return _save(path, figure)
+
+
+def _band(mean: np.ndarray, spread, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper edge [K] from a std [K] or from two quantiles [2, K]."""
+    spread = np.asarray(spread, dtype=np.float64)
+    if spread.shape == mean.shape:
+        return mean - spread, mean + spread
+    if spread.shape == (2, *mean.shape):
+        return spread[0], spread[1]
+    raise ConfigError(
+        f"The spread of '{name}' has shape {spread.shape}; for {len(mean)} points it must be a "
+        f"standard deviation ({len(mean)},) or two quantiles (2, {len(mean)})."
+    )
+
+
+def plot_profile(
+    path: str | os.PathLike,
+    profiles: Mapping[str, np.ndarray | tuple[np.ndarray, np.ndarray | None]],
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str = "",
+    x: np.ndarray | None = None,
+) -> Path:
+    """Draws means over an index (Langevin step, layer) with bands of their spread.
+
+    Args:
+      path: the .png, .svg or .pdf to write.
+      profiles: name → mean [K], or (mean [K], spread), where the spread is a standard deviation
+        [K], a lower and an upper quantile [2, K], or None.
+      xlabel, ylabel, title: texts.
+      x: [K] abscissas shared by all profiles; 0 … K - 1 by default.
+
+    Returns:
+      The path.
+
+    Raises:
+      ConfigError: shapes do not match, or the file's ending is unknown.
+    """
+    figure, axes = new_axes(title, xlabel, ylabel)
+    for index, (name, profile) in enumerate(profiles.items()):
+        mean, spread = profile if isinstance(profile, tuple) else (profile, None)
+        mean = _vector(mean, name)
+        places = np.arange(len(mean)) if x is None else np.asarray(x)
+        if places.shape != mean.shape:
+            raise ConfigError(f"'{name}' has {len(mean)} points but x has shape {places.shape}.")
+        style = _style(index)
+        marker = "o" if len(mean) <= 24 else None
+        axes.plot(places, mean, label=name, linewidth=1.4, marker=marker, markersize=3, **style)
+        if spread is not None:
+            lower, upper = _band(mean, spread, name)
+            axes.fill_between(places, lower, upper, color=style["color"], alpha=0.16, linewidth=0)
+    if x is None:
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.margins(x=0.02)
+    _legend(axes, list(profiles))
+    return _save(path, figure)

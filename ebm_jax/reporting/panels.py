@@ -1,0 +1,102 @@
+"""Metric curves of a report: which metrics share a panel, and which panels a section."""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from ebm_jax.reporting.curves import draw_curves, render, running_mean
+
+# Namespace → heading, in the order of the page; every other metric goes under the last.
+GROUPS = {
+    "loss": "Losses",
+    "energy": "Energies",
+    "prior": "Prior sampling",
+    "posterior": "Posterior sampling",
+    "": "Other metrics",
+}
+
+
+class Panel(NamedTuple):
+    title: str
+    png: bytes
+
+
+class Group(NamedTuple):
+    name: str
+    title: str
+    panels: list[Panel]
+
+
+def panel_of(metric: str) -> str:
+    """The panel that a metric is drawn in: both signs of an energy, and all layers, share one."""
+    shared = re.sub(r"(positive|negative)", "positive, negative", metric)
+    return re.sub(r"[_/](?:layer_?)?\d+$", "", shared)
+
+
+def series_of(rows: list[dict]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Metrics as curves.
+
+    Args:
+      rows: metrics.jsonl; metrics may be missing in some rows, and null.
+
+    Returns:
+      name → (steps [K], values [K]) sorted by step, null as NaN; metrics that are never a number
+      are left out.
+    """
+    columns: dict[str, list[tuple[int, float]]] = {}
+    for row in sorted(rows, key=lambda row: row["step"]):
+        for name, value in row.items():
+            numeric = isinstance(value, int | float) and not isinstance(value, bool)
+            if name != "step" and (numeric or value is None):
+                columns.setdefault(name, []).append(
+                    (row["step"], np.nan if value is None else value)
+                )
+    curves = {name: np.asarray(points, float).T for name, points in columns.items()}
+    return {name: (c[0], c[1]) for name, c in curves.items() if np.isfinite(c[1]).any()}
+
+
+def _wants_log(curves: list[np.ndarray]) -> bool:
+    """Whether positive curves run over two decades; their means do, since noise near 0 is none."""
+    finite = np.concatenate([values[np.isfinite(values)] for values in curves])
+    if not (finite > 0).all():
+        return False
+    means = [running_mean(values, (len(values) // 20) | 1) for values in curves]
+    return max(np.nanmax(m) for m in means) > 100 * min(np.nanmin(m) for m in means)
+
+
+def _draw(title: str, curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> Panel:
+    longest = max(len(steps) for steps, _ in curves.values())
+    # Names in the legend drop what the title says already.
+    common = title.split("/")[0] + "/"
+    named = {name.removeprefix(common): curve for name, curve in curves.items()}
+    if len(named) == 1:
+        named = {"": next(iter(named.values()))}
+    logy = _wants_log([values for _, values in curves.values()])
+    smooth = longest // 60 if longest >= 300 else 1
+    figure = draw_curves(named, logy=logy, smooth=smooth, size=(3.6, 2.4))
+    return Panel(title, render(figure))
+
+
+def draw_groups(rows: list[dict]) -> list[Group]:
+    """Draws every metric of a run.
+
+    Args:
+      rows: metrics.jsonl.
+
+    Returns:
+      Sections in the order of GROUPS with their panels by name; empty ones are left out.
+    """
+    panels: dict[str, dict] = {}
+    for name, curve in sorted(series_of(rows).items()):
+        panels.setdefault(panel_of(name), {})[name] = curve
+    groups = []
+    for group, heading in GROUPS.items():
+        mine = [
+            _draw(title, curves)
+            for title, curves in panels.items()
+            if (title.split("/")[0] if title.split("/")[0] in GROUPS else "") == group
+        ]
+        if mine:
+            groups.append(Group(group, heading, mine))
+    return groups

@@ -1,0 +1,198 @@
+"""From finished runs to rows of results; runs that cannot be one result are refused."""
+
+import re
+import shlex
+import statistics
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from ebm_jax.errors import ConfigError
+from ebm_jax.reporting.run_record import RunRecord, read_run
+from ebm_jax.reporting.tables import VARIANTS, is_number
+
+SAME = ("metric", "dataset", "protocol", "num_samples")
+
+
+class FinishedRun(NamedTuple):
+    record: RunRecord
+    evaluation: dict  # eval/<task>.json
+    seed: int
+    command: str
+    commit: str
+    values: dict[str, float]  # variant → number
+
+
+def _values(evaluation: dict) -> dict[str, float]:
+    """The numbers of an evaluation: those of the three priors, and those under `results`."""
+    results = evaluation.get("results")
+    named = {variant: evaluation.get(variant) for variant in VARIANTS}
+    named |= results if isinstance(results, dict) else {}
+    return {variant: float(value) for variant, value in named.items() if is_number(value)}
+
+
+def _command(info: dict) -> str:
+    """The run's command; of an absolute workdir the last folder is kept, the rest is the host's."""
+    command = info.get("command") or ""
+    if isinstance(command, list):
+        command = shlex.join(map(str, command))
+    return re.sub(r"(--workdir[= ])/\S*?([^/\s]+)/?(?=\s|$)", r"\1runs/\2", command)
+
+
+def finished_run(workdir: str | Path, task: str, config: str) -> FinishedRun:
+    """Reads a run and checks that it is whole and traceable.
+
+    Args:
+      workdir: the run's folder.
+      task: the evaluation task to read.
+      config: the config file that the result is to be listed under.
+
+    Returns:
+      The run and its numbers.
+
+    Raises:
+      ConfigError: it is unfinished, of another config, from an unknown or modified commit, or
+        without numbers.
+    """
+    record = read_run(workdir)
+    evaluation, total = record.evaluations.get(task), record.setting("train.num_steps")
+    if evaluation is None:
+        raise ConfigError(f"Run '{workdir}' has no eval/{task}.json; evaluate it to the end first.")
+    if evaluation.get("step") != total or total is None:
+        raise ConfigError(
+            f"Run '{workdir}' was evaluated at step {evaluation.get('step')} but "
+            f"train.num_steps is {total}; only a finished run is a result."
+        )
+    command, commit = _command(record.info), record.info.get("git_commit") or "unknown"
+    used = re.search(r"--config(?:=|\s+)(\S+)", command)
+    if used and not f"/{used[1]}".endswith("/" + config.removeprefix("./")):
+        raise ConfigError(f"Run '{workdir}' used the config '{used[1]}', not '{config}'.")
+    if not re.fullmatch(r"[0-9a-f]{7,64}", commit):
+        raise ConfigError(
+            f"Run '{workdir}' has git_commit '{commit}'; run from a clean commit so that the "
+            "result can be traced."
+        )
+    seed = record.setting("seed")
+    if type(seed) is not int:
+        raise ConfigError(f"Run '{workdir}' has seed {seed!r} in config.json; it must be a number.")
+    values = _values(evaluation)
+    if not values:
+        raise ConfigError(f"Run '{workdir}' has no finite number in eval/{task}.json.")
+    return FinishedRun(record, evaluation, seed, command, commit, values)
+
+
+def _first_difference(one, other, name: str = "") -> str | None:
+    """The dotted name of the first setting in which two configs differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted({*one, *other}):
+            inner = f"{name}.{key}" if name else key
+            if key not in one or key not in other:
+                return inner
+            found = _first_difference(one[key], other[key], inner)
+            if found:
+                return found
+        return None
+    return None if one == other else name
+
+
+def _check_comparable(runs: list[FinishedRun]) -> None:
+    first = runs[0]
+    where = first.record.workdir
+    for run in runs[1:]:
+        here = run.record.workdir
+        config = {**run.record.config, "seed": first.seed}
+        setting = _first_difference(first.record.config, config)
+        if setting:
+            raise ConfigError(f"Runs '{where}' and '{here}' differ in {setting}, not only in seed.")
+        if run.commit != first.commit:
+            raise ConfigError(
+                f"Runs '{where}' and '{here}' are from different commits, {first.commit[:10]} and "
+                f"{run.commit[:10]}."
+            )
+        for key in SAME:
+            if run.evaluation.get(key) != first.evaluation.get(key):
+                raise ConfigError(
+                    f"Runs '{where}' and '{here}' were evaluated with different {key}: "
+                    f"{first.evaluation.get(key)!r} and {run.evaluation.get(key)!r}."
+                )
+        if run.values.keys() != first.values.keys():
+            raise ConfigError(
+                f"Runs '{where}' and '{here}' have different numbers: {sorted(first.values)} and "
+                f"{sorted(run.values)}."
+            )
+        if run.record.info.get("hardware") != first.record.info.get("hardware"):
+            raise ConfigError(f"Runs '{where}' and '{here}' are from different hardware.")
+    seeds = [run.seed for run in runs]
+    if len(set(seeds)) != len(seeds):
+        raise ConfigError(f"The runs have seeds {seeds}; give each seed once.")
+
+
+def rows_of(workdirs: list[str | Path], task: str, config: str) -> list[dict]:
+    """The rows of results that runs of one config amount to.
+
+    Args:
+      workdirs: the runs' folders, one per seed.
+      task: the evaluation task.
+      config: the config file, as the README is to name it.
+
+    Returns:
+      One row per numeric variant: mean over runs, standard deviation over runs (ddof 1, null for
+      one run), mean minutes of a run (null unless all are logged); `paper` is null.
+
+    Raises:
+      ConfigError: a run is unfinished or untraceable, or the runs differ in more than their seed.
+    """
+    runs = sorted((finished_run(path, task, config) for path in workdirs), key=lambda r: r.seed)
+    _check_comparable(runs)
+    first = runs[0]
+    minutes = [run.record.minutes for run in runs]
+    rows = []
+    for variant in first.values:
+        values = [run.values[variant] for run in runs]
+        rows.append(
+            {
+                "task": task,
+                "method": first.record.setting("method.name"),
+                "config": config,
+                "dataset": first.evaluation.get("dataset") or first.record.setting("data.name"),
+                "variant": variant,
+                "metric": first.evaluation.get("metric") or task,
+                "value": statistics.fmean(values),
+                "std": statistics.stdev(values) if len(values) > 1 else None,
+                "seeds": [run.seed for run in runs],
+                "paper": None,
+                "protocol": first.evaluation.get("protocol"),
+                "command": first.command,
+                "hardware": first.record.info.get("hardware"),
+                "minutes": None if None in minutes else statistics.fmean(minutes),
+                "commit": first.commit,
+                "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+            }
+        )
+    return rows
+
+
+def merge(rows: list[dict], new: list[dict]) -> list[dict]:
+    """Puts new rows in the place of the old ones of the same task, method, config and data set.
+
+    Args:
+      rows: what is recorded.
+      new: rows from `rows_of`.
+
+    Returns:
+      All rows. A variant that is no longer measured goes too; the paper's number of one that is
+      stays, unless the new row brings its own.
+    """
+
+    def subject(row):
+        return row["task"], row["method"], row["config"], row["dataset"]
+
+    paper = {(subject(row), row["variant"], row["metric"]): row["paper"] for row in rows}
+    subjects = {subject(row) for row in new}
+    kept = [row for row in rows if subject(row) not in subjects]
+    return kept + [
+        {**row, "paper": paper.get((subject(row), row["variant"], row["metric"]))}
+        if row["paper"] is None
+        else row
+        for row in new
+    ]

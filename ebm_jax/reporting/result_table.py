@@ -1,0 +1,85 @@
+"""The README's results table, rendered from the rows of `docs/results.json`."""
+
+import math
+
+from ebm_jax.reporting.result_rows import validate
+from ebm_jax.reporting.tables import VARIANTS, format_number, label
+
+HEADER = ("Method", "Variant", "Metric", "Ours", "Paper", "Hardware", "Minutes")
+
+
+def _cell(text) -> str:
+    return str(text).replace("|", "\\|").replace("\n", " ")
+
+
+def value_text(value: float, std: float | None, seeds: int) -> str:
+    """`12.3 ± 0.4 (3 seeds)`: as many decimals as two digits of the std, or four digits, need."""
+    count = f"({seeds} seed{'s' if seeds > 1 else ''})"
+    if std is None:
+        return f"{format_number(value)} {count}"
+    if std == 0:
+        return f"{format_number(value)} ± 0 {count}"
+    decimals = min(max(1 - math.floor(math.log10(std)), 0), 6)
+    return f"{value:.{decimals}f} ± {std:.{decimals}f} {count}"
+
+
+def _order(row: dict) -> tuple:
+    known = row["variant"] in VARIANTS
+    rank = VARIANTS.index(row["variant"]) if known else len(VARIANTS)
+    return row["method"], row["config"], row["task"], row["metric"], rank, row["variant"]
+
+
+def _table(rows: list[dict], notes: list[str]) -> list[str]:
+    """One data set's table; `notes` are the protocols by number, to which new ones are added."""
+    lines = ["| " + " | ".join(HEADER) + " |", "|:--|:--|:--|--:|--:|:--|--:|"]
+    above = None
+    for row in sorted(rows, key=_order):
+        if row["protocol"] not in notes:
+            notes.append(row["protocol"])
+        method = (row["method"], row["config"])
+        cells = [
+            # The name stands once, above its variants.
+            "" if method == above else f"{_cell(row['method'])}<br>`{_cell(row['config'])}`",
+            _cell(label(row["variant"])),
+            f"{_cell(row['metric'])} <sup>{notes.index(row['protocol']) + 1}</sup>",
+            value_text(row["value"], row["std"], len(row["seeds"])),
+            _cell(format_number(row["paper"])),
+            _cell(format_number(row["hardware"])),
+            "–" if row["minutes"] is None else f"{row['minutes']:.3g}",
+        ]
+        above = method
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def render(rows: list[dict]) -> str:
+    """Rows of results as Markdown.
+
+    Args:
+      rows: as `validate` accepts them, in any order.
+
+    Returns:
+      A table per data set, then the numbered protocols and the commands with their seeds, commit
+      and date; a sentence when there is no row.
+
+    Raises:
+      ConfigError: a row is wrong.
+    """
+    validate(rows)
+    if not rows:
+        return "No results are recorded yet.\n"
+    lines: list[str] = []
+    notes: list[str] = []
+    for dataset in sorted({row["dataset"] for row in rows}):
+        mine = [row for row in rows if row["dataset"] == dataset]
+        lines += [f"**{_cell(dataset)}**", "", *_table(mine, notes), ""]
+    lines += ["Mean ± standard deviation over seeds; minutes are those of one training run.", ""]
+    lines += ["How each metric was measured:", ""]
+    lines += [f"{number}. {' '.join(note.split())}" for number, note in enumerate(notes, 1)]
+    lines += ["", "Commands:", ""]
+    commands = {
+        f"- `{row['command']}` (seed{'s' if len(row['seeds']) > 1 else ''} "
+        f"{', '.join(map(str, row['seeds']))}; commit {row['commit'][:10]}; {row['date']})": None
+        for row in sorted(rows, key=lambda row: (row["dataset"], *_order(row)))
+    }
+    return "\n".join([*lines, *commands]) + "\n"

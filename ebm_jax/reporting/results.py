@@ -1,0 +1,129 @@
+"""The README's results table from `docs/results.json`, as a command.
+
+python -m ebm_jax.reporting.results record --task fd_classifier --config configs/X.py RUN1 RUN2
+python -m ebm_jax.reporting.results render [--check]
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from ebm_jax.errors import ConfigError, UserError
+from ebm_jax.reporting.files import write_text
+from ebm_jax.reporting.result_record import merge, rows_of
+from ebm_jax.reporting.result_rows import KEYS, read_rows, validate, write_rows
+from ebm_jax.reporting.result_table import render
+
+__all__ = ["KEYS", "main", "readme_with", "record", "render", "validate"]
+
+START, END = "<!-- results:start -->", "<!-- results:end -->"
+
+
+def readme_with(text: str, table: str) -> str:
+    """A README's text with `table` between its markers.
+
+    Raises:
+      ConfigError: the markers are not there, each once and in order.
+    """
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not start or not end or START in rest or END in after:
+        raise ConfigError(f"The README needs one line '{START}' and, below it, one '{END}'.")
+    return f"{before}{START}\n{table}{END}{after}"
+
+
+def record(
+    task: str,
+    config: str,
+    workdirs: list[str],
+    results: str | os.PathLike,
+    paper: dict[str, float] | None = None,
+) -> list[dict]:
+    """Adds the rows of finished runs to a results file, in the place of older ones.
+
+    Args:
+      task: the evaluation task, as in eval/<task>.json.
+      config: the config file, as the README is to name it.
+      workdirs: the runs' folders, one per seed.
+      results: the results file, made when needed.
+      paper: variant → the paper's number; without one the number recorded before stays.
+
+    Returns:
+      The new rows.
+
+    Raises:
+      ConfigError: a run is unfinished, or the runs are not one result.
+    """
+    new = rows_of(workdirs, task, config)
+    unknown = sorted(set(paper or {}) - {row["variant"] for row in new})
+    if unknown:
+        variants = [row["variant"] for row in new]
+        raise ConfigError(f"--paper names the variants {unknown}; the runs have {variants}.")
+    new = [{**row, "paper": (paper or {}).get(row["variant"])} for row in new]
+    write_rows(results, merge(read_rows(results), new))
+    return new
+
+
+def _paper(text: str) -> tuple[str, float]:
+    variant, _, value = text.partition("=")
+    return variant, float(value)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ebm_jax.reporting.results")
+    commands = parser.add_subparsers(dest="command", required=True)
+    draw = commands.add_parser("render", help="rewrite the README's table")
+    draw.add_argument("--readme", default="README.md")
+    draw.add_argument("--check", action="store_true", help="exit 1 when the README differs")
+    add = commands.add_parser("record", help="add the results of finished runs")
+    add.add_argument("--task", required=True)
+    add.add_argument("--config", required=True)
+    add.add_argument("--paper", type=_paper, action="append", metavar="VARIANT=VALUE", default=[])
+    add.add_argument("workdirs", nargs="+", metavar="RUN")
+    for command in (draw, add):
+        command.add_argument("--results", default="docs/results.json")
+    return parser
+
+
+def _render_readme(readme: Path, results: Path, check: bool) -> int:
+    if not readme.exists():
+        raise ConfigError(f"There is no README at '{readme}'; run this in the repository's root.")
+    text = readme.read_text(encoding="utf-8")
+    wanted = readme_with(text, render(read_rows(results)))
+    if text == wanted:
+        return 0
+    if check:
+        print(
+            f"The results in {readme} differ from {results}; run "
+            "`python -m ebm_jax.reporting.results render`.",
+            file=sys.stderr,
+        )
+        return 1
+    write_text(readme, wanted)
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+      arguments: without the program's name; those of the process by default.
+
+    Returns:
+      The exit code: 0 done, 1 `--check` found a difference, 2 bad usage.
+    """
+    flags = _parser().parse_args(arguments)
+    try:
+        if flags.command == "render":
+            return _render_readme(Path(flags.readme), Path(flags.results), flags.check)
+        rows = record(flags.task, flags.config, flags.workdirs, flags.results, dict(flags.paper))
+        print(f"Recorded {len(rows)} rows in {flags.results}.")
+        return 0
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

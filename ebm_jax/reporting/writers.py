@@ -1,0 +1,148 @@
+"""Metrics of a run: JSON lines as the record, TensorBoard event files as their mirror."""
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from tensorboardX import SummaryWriter
+
+from ebm_jax.errors import ConfigError
+from ebm_jax.reporting.files import write_json, write_text
+from ebm_jax.reporting.grids import save_png
+
+__all__ = ["METRICS_FILE", "MetricWriter", "read_metrics", "write_json"]
+
+METRICS_FILE = "metrics.jsonl"
+
+
+def read_metrics(workdir: str | os.PathLike) -> list[dict]:
+    """Reads `metrics.jsonl`.
+
+    Args:
+      workdir: the run's folder.
+
+    Returns:
+      One dict per line, in the order written, each with an int `step`; null stays None. No file
+      gives an empty list. Lines that are no such JSON are skipped: a run killed while writing
+      leaves half a line.
+    """
+    path = Path(workdir) / METRICS_FILE
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            rows.append(row)
+    return rows
+
+
+def _number(name: str, value) -> float | int | bool | None:
+    """A metric as a JSON number: NaN and infinities are None."""
+    if value is None or isinstance(value, bool):
+        return value
+    try:
+        array = np.asarray(value)
+        number = int(array.item()) if array.dtype.kind in "iu" else float(array.item())
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"Metric '{name}' is {type(value).__name__} of shape {np.shape(value)}; "
+            "write one number per name."
+        ) from None
+    return number if math.isfinite(number) else None
+
+
+class MetricWriter:
+    """Writes a run's metrics and images; one per workdir, on one process.
+
+    Args:
+      workdir: the run's folder, made when needed.
+      resume_step: the step of the checkpoint that training goes on from: what was logged after it
+        is dropped, since the same steps will be logged again. Pass -1 when training starts from
+        nothing. None keeps all that was logged.
+    """
+
+    def __init__(self, workdir: str | os.PathLike, resume_step: int | None = None):
+        self.workdir = Path(workdir)
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        self._drop_after(resume_step)
+        self._stream = open(  # noqa: SIM115 - closed by close()
+            self.workdir / METRICS_FILE, "a", encoding="utf-8"
+        )
+        self._tensorboard = SummaryWriter(
+            str(self.workdir / "tensorboard"),
+            # TensorBoard discards events at purge_step itself, and the checkpoint's step stays.
+            purge_step=None if resume_step is None else resume_step + 1,
+            # Event files are named by the second; a quick restart must not overwrite the last.
+            filename_suffix=f".{uuid.uuid4().hex[:8]}",
+        )
+
+    def _drop_after(self, resume_step: int | None) -> None:
+        """Rewrites metrics.jsonl without lines after `resume_step` and without torn lines."""
+        path = self.workdir / METRICS_FILE
+        if not path.exists():
+            return
+        rows = read_metrics(self.workdir)
+        if resume_step is not None:
+            rows = [row for row in rows if row["step"] <= resume_step]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        if text != path.read_text(encoding="utf-8", errors="replace"):
+            write_text(path, text)
+
+    def write_scalars(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Appends one line and flushes it.
+
+        Args:
+          step: the training step that the metrics belong to.
+          metrics: name → one number: a Python, numpy or jax scalar; NaN and infinities become null.
+
+        Raises:
+          ConfigError: a value is no single number, or a name is `step`.
+        """
+        if "step" in metrics:
+            raise ConfigError("A metric is named 'step', which is the line's own key; rename it.")
+        numbers = {name: _number(name, value) for name, value in metrics.items()}
+        self._stream.write(json.dumps({"step": int(step), **numbers}, allow_nan=False) + "\n")
+        self._stream.flush()
+        for name, number in numbers.items():
+            if number is not None:
+                self._tensorboard.add_scalar(name, float(number), int(step))
+
+    def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
+        """Saves grids as `samples/<name>_<step, 8 digits>.png` and mirrors them.
+
+        Args:
+          step: the training step that made them.
+          images: name → [H, W, 3] uint8, as the functions of `grids` return.
+        """
+        for name, pixels in images.items():
+            save_png(self.workdir / "samples" / f"{name}_{int(step):08d}.png", pixels)
+            self._tensorboard.add_image(
+                f"samples/{name}", np.asarray(pixels), int(step), dataformats="HWC"
+            )
+
+    def flush(self) -> None:
+        """Puts everything on disk: call it where a checkpoint is saved."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._tensorboard.flush()
+
+    def close(self) -> None:
+        """Flushes and closes; a second call does nothing."""
+        if not self._stream.closed:
+            self.flush()
+            self._stream.close()
+            self._tensorboard.close()
+
+    def __enter__(self) -> "MetricWriter":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()

@@ -1,0 +1,223 @@
+"""train(config, workdir): the one training loop. It knows methods only as `Method`."""
+
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ebm_jax import data, methods, parallel, workdir as workdirs
+from ebm_jax.checkpoint import Checkpointer
+from ebm_jax.errors import DivergedError, PreemptedError
+from ebm_jax.export import write_export
+from ebm_jax.preemption import Preemption
+from ebm_jax.reporting.progress import Progress
+from ebm_jax.reporting.writers import MetricWriter, read_metrics
+from ebm_jax.snapshots import write_snapshot
+from ebm_jax.training_step import LoopState, build_step, empty_metrics, init_loop_state
+
+
+def train(config: Any, workdir: str | Path, preemption: Preemption | None = None) -> int:
+    """Trains until `train.num_steps`, from the newest checkpoint of `workdir` if there is one.
+
+    Resume order:
+      1. The data set is opened; its size completes the config.
+      2. The method is built and a state made from the seed: its shapes are what is expected.
+      3. The newest readable checkpoint replaces that state; an unreadable one is set aside with a
+         warning and the one before it is used. Shapes that do not fit end the run with a sentence.
+      4. metrics.jsonl is cut after the checkpoint's step.
+      5. Keys and batches are functions of (seed, roll-backs, step), so there is nothing else to
+         restore, and the parameters that come out equal those of an uninterrupted run bit by bit.
+
+    Args:
+      config: an experiment's ConfigDict; `data.num_examples` is filled in.
+      workdir: the run's folder, created if absent.
+      preemption: a signal flag to poll; None makes one for this call.
+
+    Returns:
+      The step reached.
+
+    Raises:
+      ConfigError, DataError: see their messages.
+      DivergedError: training diverged more often than `stability.max_rollbacks` allows.
+      PreemptedError: a signal came; a checkpoint is saved.
+    """
+    if preemption is None:
+        with Preemption() as preemption:
+            return train(config, workdir, preemption)
+    workdirs.validate(config)
+    parallel.check_batch_size(config.data.batch_size)
+    workdir = workdirs.prepare(workdir)
+    dataset = data.open_dataset(config.data, config.data.train_split)
+    preview = data.open_dataset(config.data, config.data.eval_split)
+    config.data.num_examples = dataset.num_examples
+    method = methods.build(config, axis_name=parallel.AXIS)
+    base_key = jax.random.key(config.seed)
+
+    def batch(step, count=1):
+        parts = [data.make_batch(dataset, config.data, config.seed, step + i) for i in range(count)]
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+    initial = jax.device_get(init_loop_state(methods.build(config), batch(0), base_key))
+    workdirs.record_run(config, workdir)
+    checkpointer = Checkpointer(workdir, config.train.keep_checkpoints)
+    run = _Run(config, workdir, method, checkpointer, preview, preemption)
+    step, host_state = checkpointer.restore(initial) or (0, initial)
+    if step:
+        print(f"resuming from step {step} of {config.train.num_steps}", flush=True)
+    else:
+        checkpointer.save(0, initial)  # what a roll-back before the first checkpoint returns to
+    p_step = parallel.pmap_step(build_step(method, config.stability, config.train.ema_decay))
+    keys = parallel.replicate(base_key)
+
+    stride = config.train.steps_per_dispatch
+    total = config.train.num_steps
+    while step < total:
+        run.start_segment(step)
+        state = parallel.replicate(host_state)
+        dispatches = data.prefetch(
+            lambda k: parallel.split_batch(batch(k * stride, stride), stride),
+            step // stride,
+            total // stride,
+            config.data.prefetch,
+        )
+        rolled_back = None
+        for k, batches in dispatches:
+            state = p_step(state, batches, keys)
+            step = (k + 1) * stride
+            if run.progress is None:
+                jax.block_until_ready(state)
+                run.start_clock(step)
+            if step % config.train.log_every == 0 or step == total:
+                state, diverging = run.log(step, state)
+                if diverging:
+                    rolled_back = run.roll_back(step, initial, state)
+                    break
+            if step % config.train.image_every == 0 or step == total:
+                run.snapshot(step, state, base_key)
+            if step % config.train.checkpoint_every == 0 or step == total:
+                checkpointer.save(step, parallel.to_host(state))
+            if preemption.requested:
+                run.preempt(step, state)
+        dispatches.close()
+        if rolled_back is not None:
+            step, host_state = rolled_back
+        else:
+            host_state = parallel.to_host(state)
+    run.finish(step, host_state)
+    return step
+
+
+_SHOWN = ("loss/total", "loss/reconstruction_mse", "energy/")  # on the progress line, if there
+_WARN = ("train/skipped", "train/rollbacks")  # likewise, if not zero
+
+
+class _Run:
+    """What happens around the steps: logging, pictures, roll-backs, the end."""
+
+    def __init__(self, config, workdir, method, checkpointer, preview, preemption):
+        self.config, self.workdir = config, workdir
+        self.checkpointer, self.preview, self.preemption = checkpointer, preview, preemption
+        self.method = methods.compiled(method)
+        self.writer = self.progress = None
+
+    def start_segment(self, step):
+        """Cuts the log after `step` and starts counting time from there."""
+        if self.writer:
+            self.writer.close()
+        self.writer = MetricWriter(self.workdir, step)
+        lines = read_metrics(self.workdir)
+        self.minutes_before = lines[-1].get("time/elapsed_minutes", 0.0) if lines else 0.0
+        self.started = time.monotonic()
+        self.progress = None
+
+    def start_clock(self, step):
+        """Starts the rate, after the first dispatch so that compilation does not count."""
+        self.last_log = (step, time.monotonic())
+        self.progress = Progress(
+            self.config.train.num_steps, step, sys.stdout, batch_size=self.config.data.batch_size
+        )
+
+    def log(self, step, state: LoopState):
+        """Writes the averages since the last line; returns (state with empty ones, diverging)."""
+        host = jax.tree.map(np.asarray, parallel.to_host(state.metrics))
+        train = state.train
+        skipped, in_row, rollbacks = (
+            int(parallel.to_host(x)) for x in (train.skipped, train.skipped_in_row, train.rollbacks)
+        )
+        with np.errstate(invalid="ignore"):
+            metrics = {name: float(a.total / a.count) for name, a in host.items()}
+        now = time.monotonic()
+        last_step, last_time = self.last_log
+        rate = (step - last_step) / max(now - last_time, 1e-9)
+        self.last_log = (step, now)
+        metrics |= {
+            "train/skipped": skipped,
+            "train/rollbacks": rollbacks,
+            "time/steps_per_second": rate,
+            "time/elapsed_minutes": self.minutes_before + (now - self.started) / 60,
+        }
+        self.writer.write_scalars(step, metrics)
+        shown = {k: v for k, v in metrics.items() if k.startswith(_SHOWN) or (k in _WARN and v)}
+        self.progress.update(step, shown)
+        state = state._replace(metrics=parallel.replicate(empty_metrics(host)))
+        return state, in_row >= self.config.stability.max_skipped
+
+    def snapshot(self, step, state, key):
+        averaged = methods.inference_state(parallel.to_host(state.train))
+        write_snapshot(
+            self.writer, self.config, self.method, averaged, self.preview, step, key
+        )
+
+    def roll_back(self, step, initial, state):
+        """(step, state) of the last good checkpoint, with other randomness from there on."""
+        cfg = self.config.stability
+        rollbacks = int(parallel.to_host(state.train.rollbacks)) + 1
+        skipped = int(parallel.to_host(state.train.skipped_in_row))
+        if rollbacks > cfg.max_rollbacks:
+            self.progress.close()
+            self.writer.close()
+            self.checkpointer.close()
+            raise DivergedError(
+                f"training diverged at step {step}: {skipped} updates in a row were not finite or "
+                f"too large, after {cfg.max_rollbacks} roll-backs; lower optim.energy's learning "
+                "rate or sampler.prior.step_size, or raise optim.energy_l2. The last good "
+                f"checkpoint is kept in {self.workdir / 'checkpoints'}."
+            )
+        self.checkpointer.wait()
+        good_step, good = self.checkpointer.restore(initial, accept=_is_good)
+        self.checkpointer.forget_after(good_step)
+        warnings.warn(
+            f"step {step}: {skipped} updates in a row were skipped; rolling back to step "
+            f"{good_step} with a new key and the energies' learning rate × "
+            f"{cfg.energy_backoff**rollbacks:g} (roll-back {rollbacks} of {cfg.max_rollbacks}).",
+            stacklevel=2,
+        )
+        train = good.train._replace(rollbacks=np.int32(rollbacks))
+        return good_step, good._replace(train=train)
+
+    def preempt(self, step, state):
+        self.checkpointer.save(step, parallel.to_host(state))
+        if self.progress:
+            self.progress.close()
+        self.writer.close()
+        self.checkpointer.close()
+        raise PreemptedError(
+            f"{self.preemption.requested} received: step {step} is saved in {self.workdir}; "
+            "run the same command again to go on."
+        )
+
+    def finish(self, step, state):
+        self.checkpointer.close()
+        if self.progress:
+            self.progress.close()
+            self.writer.close()
+        averaged = methods.inference_state(state.train)
+        write_export(self.workdir / "export", self.config, step, averaged)
+
+
+def _is_good(state: LoopState) -> bool:
+    return int(state.train.skipped_in_row) == 0

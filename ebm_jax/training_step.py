@@ -1,0 +1,96 @@
+"""One guarded training step around any method's update: skip, average, account.
+
+A non-finite or exploding update leaves parameters, optimisers and extra state as they were; only
+the counters move. What is "exploding" is read from the metrics' names, so this knows no method:
+`grad_norm/*` against `stability.max_grad_norm`, `energy/*` against `stability.max_energy`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from clu.metrics import Average
+
+from ebm_jax import randomness
+from ebm_jax.methods import Method, TrainState
+
+
+class LoopState(NamedTuple):
+    """All of a run's state: what a checkpoint holds.
+
+    Attributes:
+      train: the method's TrainState.
+      metrics: {name: Average} of the good updates since the last log line.
+    """
+
+    train: TrainState
+    metrics: dict[str, Average]
+
+
+def empty_metrics(names) -> dict[str, Average]:
+    """Accumulators at zero."""
+    return {name: Average(total=jnp.zeros(()), count=jnp.zeros(())) for name in sorted(names)}
+
+
+def init_loop_state(method: Method, batch: dict[str, jax.Array], key: jax.Array) -> LoopState:
+    """The state before the first step.
+
+    Args:
+      method: its `update` must not need a device axis (built with axis_name=None).
+      batch: any batch; only its shapes matter.
+      key: the run's base key.
+    """
+    train = jax.jit(method.init)(randomness.stream(key, "init"), batch)
+    _, metrics = jax.eval_shape(method.update, train, batch, key)
+    return LoopState(train=train, metrics=empty_metrics(metrics))
+
+
+def build_step(method: Method, stability: Any, ema_decay: float) -> Callable[..., LoopState]:
+    """(LoopState, batch, base key) → LoopState.
+
+    The step's key is a function of (seed, number of roll-backs, step): after a roll-back the same
+    steps are tried with other randomness.
+
+    Args:
+      method: built for the mapped axis the step runs under.
+      stability: config group with `max_grad_norm` and `max_energy`.
+      ema_decay: of the parameters' moving average; early steps use a shorter memory.
+    """
+
+    def exploded(metrics):
+        bad = jnp.zeros((), bool)
+        for name, value in metrics.items():
+            bad |= ~jnp.isfinite(value)
+            if name.startswith("grad_norm/"):
+                bad |= value > stability.max_grad_norm
+            if name.startswith("energy/"):
+                bad |= jnp.abs(value) > stability.max_energy
+        return bad
+
+    def step(state: LoopState, batch, key) -> LoopState:
+        old = state.train
+        key = jax.random.fold_in(randomness.stream(key, "update"), old.rollbacks)
+        new, metrics = method.update(old, batch, jax.random.fold_in(key, old.step))
+        good = ~exploded(metrics) & jnp.isfinite(optax.global_norm(new.params))
+        decay = jnp.minimum(ema_decay, (1.0 + old.step) / (10.0 + old.step))
+        new = new._replace(
+            ema=jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, old.ema, new.params)
+        )
+        kept = jax.tree.map(lambda n, o: jnp.where(good, n, o), new, old)
+        kept = kept._replace(
+            step=old.step + 1,
+            skipped=old.skipped + ~good,
+            skipped_in_row=jnp.where(good, 0, old.skipped_in_row + 1),
+        )
+        weight = good.astype(jnp.float32)
+        accumulated = {
+            name: average.merge(
+                Average(total=jnp.where(good, metrics[name], 0.0) * weight, count=weight)
+            )
+            for name, average in state.metrics.items()
+        }
+        return LoopState(train=kept, metrics=accumulated)
+
+    return step

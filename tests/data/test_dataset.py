@@ -1,0 +1,72 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ebm_jax.data import open_dataset
+from ebm_jax.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def make_npz(tmp_path):
+    def make(images, **arrays):
+        path = tmp_path / "set.npz"
+        np.savez(path, images=images, **arrays)
+        return f"npz:{path}"
+
+    return make
+
+
+@pytest.mark.parametrize("cache_gib", [1.0, 0.0])
+@pytest.mark.parametrize("image_size", [6, 3])
+def test_same_pixels_from_memory_and_per_fetch(make_config, make_npz, rng, cache_gib, image_size):
+    images = rng.integers(0, 256, (20, 6, 8, 3), dtype=np.uint8)
+    name = make_npz(images, images_test=images, labels_test=np.arange(20))
+    config = make_config(name=name, image_size=image_size, channels=3, cache_gib=cache_gib)
+    dataset = open_dataset(config, "test")
+    assert (dataset.num_examples, dataset.num_classes) == (20, 20)
+    assert dataset.image_shape == (image_size, image_size, 3)
+    fetched, labels = dataset.fetch(np.array([7, 3, 7]))
+    assert fetched.dtype == np.uint8 and fetched.shape == (3, image_size, image_size, 3)
+    assert labels.dtype == np.int32 and labels.tolist() == [7, 3, 7]
+    np.testing.assert_array_equal(fetched[0], fetched[2])
+    if image_size == 6:
+        np.testing.assert_array_equal(fetched, images[[7, 3, 7], :, 1:7])
+    np.testing.assert_array_equal(dataset.labels, np.arange(20))
+    assert dataset.labels is dataset.labels
+
+
+def test_fetched_images_may_be_changed(make_config):
+    dataset = open_dataset(make_config(), "train")
+    before, _ = dataset.fetch(np.array([0]))
+    before[:] = 0
+    after, _ = dataset.fetch(np.array([0]))
+    assert after.max() > 0
+
+
+def test_empty(make_config, make_npz):
+    name = make_npz(np.zeros((0, 8, 8, 1), np.uint8))
+    with pytest.raises(DataError, match="Split 'train' of npz:.* has no examples"):
+        open_dataset(make_config(name=name), "train")
+
+
+def test_wrong_channels_are_found_on_opening(make_config):
+    with pytest.raises(DataError, match="digits train: .* set data.channels=1"):
+        open_dataset(make_config(channels=3), "train")
+
+
+@pytest.mark.parametrize("field, value", [("image_size", 0), ("channels", 0), ("crop", -1)])
+def test_senseless_config(make_config, field, value):
+    with pytest.raises(ConfigError, match=f"data.{field} is {value}"):
+        open_dataset(make_config(**{field: value}), "train")
+
+
+def test_import_is_cheap():
+    code = (
+        "import sys, ebm_jax.data; "
+        "print([m for m in ('jax', 'tensorflow', 'tensorflow_datasets', 'sklearn')"
+        " if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr

@@ -1,0 +1,49 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ebm_jax.reporting.panels import draw_groups, panel_of, series_of
+
+
+@pytest.mark.parametrize(
+    "metric, panel",
+    [
+        ("energy/positive", "energy/positive, negative"),
+        ("energy/negative", "energy/positive, negative"),
+        ("prior/grad_norm_2", "prior/grad_norm"),
+        ("prior/grad_norm/layer_2", "prior/grad_norm"),
+        ("loss/total", "loss/total"),
+        ("lr", "lr"),
+    ],
+)
+def test_metrics_that_belong_together_share_a_panel(metric, panel):
+    assert panel_of(metric) == panel
+
+
+def test_series_are_sorted_and_null_is_nan():
+    rows = [
+        {"step": 20, "a": 2.0, "text": "x", "never": None},
+        {"step": 10, "a": None, "flag": True},
+        {"step": 30, "b": 3},
+    ]
+    series = series_of(rows)
+    assert set(series) == {"a", "b"}
+    np.testing.assert_array_equal(series["a"], [[10, 20], [np.nan, 2]])
+    np.testing.assert_array_equal(series["b"], [[30], [3]])
+
+
+def test_groups_come_in_the_pages_order_with_the_rest_last():
+    names = ("time/rate", "posterior/a", "prior/a_1", "prior/a_2", "energy/a", "loss/a", "lr")
+    rows = [{"step": step} | dict.fromkeys(names, 1.0 * step) for step in (1, 2)]
+    groups = draw_groups(rows)
+    assert [(group.name, [panel.title for panel in group.panels]) for group in groups] == [
+        ("loss", ["loss/a"]),
+        ("energy", ["energy/a"]),
+        ("prior", ["prior/a"]),
+        ("posterior", ["posterior/a"]),
+        ("", ["lr", "time/rate"]),
+    ]
+    assert Image.open(io.BytesIO(groups[0].panels[0].png)).format == "PNG"
+    assert draw_groups([]) == []

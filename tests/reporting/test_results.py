@@ -1,0 +1,234 @@
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from ebm_jax.errors import ConfigError
+from ebm_jax.reporting.result_record import merge
+from ebm_jax.reporting.result_table import value_text
+from ebm_jax.reporting.results import KEYS, main, readme_with, record, render, validate
+
+README = "# Title\n\n<!-- results:start -->\nold\n<!-- results:end -->\n\nThe end.\n"
+
+
+def row(**changes):
+    return {
+        "task": "fid",
+        "method": "joint",
+        "config": "configs/x.py",
+        "dataset": "mnist",
+        "variant": "ebm_prior",
+        "metric": "FID",
+        "value": 12.345,
+        "std": 0.25,
+        "seeds": [1, 2, 3],
+        "paper": 29.2,
+        "protocol": "P1",
+        "command": "python -m x --config configs/x.py",
+        "hardware": "1 x Fast",
+        "minutes": 12.0,
+        "commit": "0123456789abcdef",
+        "date": "2025-01-31",
+    } | changes
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"extra": 1}, "unknown keys"),
+        ({"value": None}, "value=None"),
+        ({"value": float("nan")}, "value=nan"),
+        ({"value": True}, "value=True"),
+        ({"std": None}, "from 3 seeds"),
+        ({"std": -1.0}, "from 3 seeds"),
+        ({"seeds": [1]}, "from one seed"),
+        ({"seeds": []}, "seeds="),
+        ({"seeds": [1, 1, 2]}, "some are the same"),
+        ({"protocol": None}, "protocol=None"),
+        ({"paper": [1]}, "paper="),
+        ({"minutes": -1}, "minutes="),
+        ({"date": "31.1.2025"}, "YYYY-MM-DD"),
+    ],
+)
+def test_wrong_rows_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        validate([row(**changes)])
+
+
+def test_rows_are_complete_and_unique():
+    assert set(row()) == set(KEYS)
+    validate([row(), row(variant="reconstruction", paper=None, hardware=None, minutes=None)])
+    with pytest.raises(ConfigError, match="lacks"):
+        validate([{key: value for key, value in row().items() if key != "date"}])
+    with pytest.raises(ConfigError, match="Row 1 of the results repeats"):
+        validate([row(), row(value=1.0)])
+    with pytest.raises(ConfigError, match="list"):
+        validate({})
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        ((12.345, 0.25, 3), "12.35 ± 0.25 (3 seeds)"),
+        ((12.345, 2.5, 3), "12.3 ± 2.5 (3 seeds)"),
+        ((1234.5, 37.2, 2), "1234 ± 37 (2 seeds)"),
+        ((0.98765, None, 1), "0.9877 (1 seed)"),
+        ((0.5, 0.0, 2), "0.5000 ± 0 (2 seeds)"),
+    ],
+)
+def test_values_are_rounded_to_their_spread(arguments, text):
+    assert value_text(*arguments) == text
+
+
+def test_the_table_is_grouped_and_ordered():
+    text = render(
+        [
+            row(dataset="svhn", protocol="P2", command="python | y"),
+            row(variant="reconstruction", paper=None, minutes=None),
+            row(),
+            row(variant="gaussian_prior", std=None, seeds=[1], hardware=None),
+        ]
+    )
+    lines = text.splitlines()
+    assert lines.index("**mnist**") < lines.index("**svhn**")
+    header = "| Method | Variant | Metric | Ours | Paper | Hardware | Minutes |"
+    assert lines[2] == header
+    assert lines[4:7] == [
+        "| joint<br>`configs/x.py` | Gaussian prior | FID <sup>1</sup> | 12.35 (1 seed) | 29.20 "
+        "| – | 12 |",
+        "|  | EBM prior | FID <sup>1</sup> | 12.35 ± 0.25 (3 seeds) | 29.20 | 1 x Fast | 12 |",
+        "|  | Reconstruction | FID <sup>1</sup> | 12.35 ± 0.25 (3 seeds) | – | 1 x Fast | – |",
+    ]
+    assert "FID <sup>2</sup>" in text and "1. P1\n2. P2\n" in text
+    assert (
+        "- `python -m x --config configs/x.py` (seeds 1, 2, 3; commit 0123456789; 2025-01-31)"
+        in lines
+    )
+    assert render([]) == "No results are recorded yet.\n"
+
+
+def test_only_the_text_between_the_markers_changes():
+    assert readme_with(README, "new\n") == README.replace("old", "new")
+    for broken in ("# Title", README.replace("end", "stop"), README + README):
+        with pytest.raises(ConfigError, match="README needs"):
+            readme_with(broken, "new\n")
+
+
+def test_render_and_check(tmp_path, capsys):
+    readme, results = tmp_path / "README.md", tmp_path / "results.json"
+    readme.write_text(README)
+    results.write_text(json.dumps([row()]))
+    files = ["--readme", str(readme), "--results", str(results)]
+    assert main(["render", "--check", *files]) == 1
+    assert "differ" in capsys.readouterr().err and readme.read_text() == README
+    assert main(["render", *files]) == 0
+    assert "12.35 ± 0.25" in readme.read_text() and readme.read_text().endswith("The end.\n")
+    assert main(["render", "--check", *files]) == 0
+    results.write_text("{")
+    assert main(["render", *files]) == 2
+    assert "not JSON" in capsys.readouterr().err
+    assert main(["render", "--readme", str(tmp_path / "none"), *files[2:]]) == 2
+
+
+def test_runs_become_rows(tmp_path, fake):
+    runs = [
+        fake.make_run(
+            tmp_path / f"s{seed}",
+            fake.config(seed),
+            fake.evaluation(seed=seed, ebm_prior=value),
+            minutes=minutes,
+        )
+        for seed, value, minutes in ((3, 6.0, 1.0), (1, 4.0, 3.0), (2, 5.0, 2.0))
+    ]
+    results = tmp_path / "results.json"
+    record("fd_classifier", "configs/x.py", runs, results, {"ebm_prior": 4.5})
+    rows = json.loads(results.read_text())
+    validate(rows)
+    assert [r["variant"] for r in rows] == ["ebm_prior", "gaussian_prior"]  # the null one is none
+    assert rows[0] == {
+        "task": "fd_classifier",
+        "method": "joint",
+        "config": "configs/x.py",
+        "dataset": "digits",
+        "variant": "ebm_prior",
+        "metric": "fd_classifier",
+        "value": 5.0,
+        "std": 1.0,  # ddof 1; with ddof 0 it would be 0.816
+        "seeds": [1, 2, 3],
+        "paper": 4.5,
+        "protocol": "500 samples against the test images.",
+        "command": "python -m ebm_jax.main --config configs/x.py --workdir runs/s1",
+        "hardware": "1 x Fast",
+        "minutes": 2.0,
+        "commit": fake.COMMIT,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+    record("fd_classifier", "configs/x.py", runs[:1], results)
+    again = json.loads(results.read_text())
+    assert len(again) == 2
+    assert (again[0]["value"], again[0]["std"], again[0]["seeds"]) == (6.0, None, [3])
+    assert again[0]["paper"] == 4.5
+
+
+def test_named_results_become_rows_too(tmp_path, fake):
+    result = fake.evaluation(gaussian_prior=None, ebm_prior=None, results={"elbo": -90.0, "n": "x"})
+    run = fake.make_run(tmp_path / "run", result=result)
+    rows = record("fd_classifier", "configs/x.py", [run], tmp_path / "r.json")
+    assert [(r["variant"], r["value"]) for r in rows] == [("elbo", -90.0)]
+
+
+def test_merging_replaces_a_subject_and_keeps_the_others():
+    old = [row(), row(variant="reconstruction"), row(dataset="svhn")]
+    merged = merge(old, [row(value=1.0, paper=None)])
+    assert [(r["dataset"], r["variant"], r["value"], r["paper"]) for r in merged] == [
+        ("svhn", "ebm_prior", 12.345, 29.2),
+        ("mnist", "ebm_prior", 1.0, 29.2),
+    ]
+
+
+@pytest.mark.parametrize(
+    "settings, result, info, message",
+    [
+        ({}, None, {}, "no eval/fd_classifier.json"),
+        ({}, {"step": 90}, {}, "evaluated at step 90 but train.num_steps is 100"),
+        ({}, {}, {"git_commit": "0123456789abcdef-dirty"}, "clean commit"),
+        ({}, {}, {"git_commit": None}, "clean commit"),
+        ({}, {}, {"git_commit": "fedcba9876543210"}, "different commits"),
+        ({}, {}, {"hardware": "1 x Slow"}, "different hardware"),
+        ({}, {}, {"command": "main --config configs/x.py:quick"}, "configs/x.py:quick"),
+        ({"step_size": 0.1}, {}, {}, "differ in sampler.prior.step_size"),
+        ({"new": 1}, {}, {}, "differ in sampler.prior.new"),
+        ({"seed": 1}, {}, {}, "each seed once"),
+        ({}, {"protocol": "Another."}, {}, "different protocol"),
+        ({}, {"ebm_prior": None}, {}, "different numbers"),
+        ({}, {"ebm_prior": None, "gaussian_prior": None}, {}, "no finite number"),
+    ],
+)
+def test_runs_that_are_not_one_result_are_refused(
+    tmp_path, fake, capsys, settings, result, info, message
+):
+    good = fake.make_run(tmp_path / "good", result=fake.evaluation())
+    if result is not None:
+        result = fake.evaluation(**result)
+    other = fake.make_run(tmp_path / "other", fake.config(**{"seed": 2} | settings), result, **info)
+    results = tmp_path / "results.json"
+    files = ["--task", "fd_classifier", "--config", "configs/x.py", "--results", str(results)]
+    assert main(["record", *files, str(good), str(other)]) == 2
+    assert message in capsys.readouterr().err
+    assert not results.exists()
+
+
+def test_a_papers_number_needs_its_variant(tmp_path, fake):
+    run = fake.make_run(tmp_path / "run", result=fake.evaluation())
+    with pytest.raises(ConfigError, match="reconstruction"):
+        record("fd_classifier", "configs/x.py", [run], tmp_path / "r", {"reconstruction": 1.0})
+
+
+def test_the_module_runs_as_a_command(tmp_path):
+    (tmp_path / "README.md").write_text(README)
+    command = [sys.executable, "-W", "error", "-m", "ebm_jax.reporting.results", "render"]
+    files = ["--readme", str(tmp_path / "README.md"), "--results", str(tmp_path / "none.json")]
+    done = subprocess.run([*command, *files, "--check"], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
