@@ -115,6 +115,12 @@ def _check_comparable(runs: list[FinishedRun]) -> None:
                     f"Runs '{where}' and '{here}' were evaluated with different {key}: "
                     f"{first.evaluation.get(key)!r} and {run.evaluation.get(key)!r}."
                 )
+        first_settings, settings = first.evaluation.get("settings"), run.evaluation.get("settings")
+        setting = _first_difference(first_settings, settings, "settings")
+        if setting:
+            raise ConfigError(
+                f"Runs '{where}' and '{here}' were evaluated with different {setting}."
+            )
         if run.values.keys() != first.values.keys():
             raise ConfigError(
                 f"Runs '{where}' and '{here}' have different numbers: {sorted(first.values)} and "

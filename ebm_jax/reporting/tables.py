@@ -6,10 +6,18 @@ from typing import NamedTuple
 
 VARIANTS = ("gaussian_prior", "ebm_prior", "reconstruction")
 # What a task's JSON says about the numbers, shown beneath the tables and not in them.
-CONTEXT = {"dataset": "data set", "num_samples": "samples", "step": "step", "seed": "seed"}
+CONTEXT = {
+    "dataset": "data set",
+    "num_samples": "samples",
+    "num_reconstructions": "reconstructions",
+    "step": "step",
+    "seed": "seed",
+    "seconds": "seconds",
+}
 ACRONYMS = {"aupr", "auprc", "auroc", "bpd", "ebm", "elbo", "fd", "fid", "fpr", "iwae", "kid", "kl"}
 ACRONYMS |= {"lpips", "mala", "mcmc", "mse", "nll", "ood", "psnr", "ssim", "tpr", "ula", "vae"}
-APART = (*CONTEXT, "task", "metric", "protocol", "figures")
+LONGEST_LIST = 12
+APART = (*CONTEXT, "task", "metric", "protocol", "figures", "settings")
 
 
 class Table(NamedTuple):
@@ -55,11 +63,13 @@ def format_number(value, decimals: int | None = None) -> str:
       decimals: for floats; by default as many as four significant digits need.
 
     Returns:
-      Text; a dash for None.
+      Text; a dash for None, a count for a list too long for a cell.
     """
     if value is None:
         return "–"
     if isinstance(value, list | tuple):
+        if len(value) > LONGEST_LIST:
+            return f"{len(value)} values"
         return ", ".join(format_number(item) for item in value)
     if not is_number(value):
         return str(value)
@@ -166,12 +176,20 @@ def key_results(evaluations: dict[str, dict], limit: int = 8) -> list[dict]:
             rest = [f"{label(v)} {format_number(numbers[v])}" for v in numbers if v != shown]
         else:
             source = content.get("results")
-            flat = flatten(source if isinstance(source, dict) and source else content)
-            flat = {k: v for k, v in flat.items() if is_number(v) and k not in APART}
-            if not flat:
+            source = source if isinstance(source, dict) and source else content
+            flat = flatten({k: v for k, v in source.items() if k not in APART})
+            flat = {k: v for k, v in flat.items() if is_number(v)}
+            # Of several kinds of number, those of the task's own metric.
+            own = {
+                key.rpartition("/")[0] or key: value
+                for key, value in flat.items()
+                if key.rpartition("/")[2].lower() == name.lower()
+            }
+            numbers, name = (own, name) if own else (flat, task)
+            if not numbers:
                 continue
-            numbers, shown = flat, next(iter(flat))
-            rest = [f"{label(k)} {format_number(v)}" for k, v in list(flat.items())[1:3]]
+            shown = next(iter(numbers))
+            rest = [f"{label(k)} {format_number(v)}" for k, v in list(numbers.items())[1:3]]
         cards.append(
             {
                 "label": f"{name}: {label(shown)}",

@@ -32,6 +32,8 @@ def evaluation(**changes):
         "dataset": "digits",
         "protocol": "500 samples against the test images.",
         "num_samples": 500,
+        "settings": {"a": {"b": 1}},
+        "seconds": 1.5,
         "gaussian_prior": 20.0,
         "ebm_prior": 5.0,
         "reconstruction": None,

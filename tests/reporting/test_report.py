@@ -112,6 +112,8 @@ def test_results_stand_side_by_side_with_the_protocol(page):
     ]
     text = page.text["results"]
     assert "Protocol: 500 samples against the test images." in text
+    assert "samples 500 · step 100 · seed 1 · seconds 1.500" in " ".join(text.split())
+    assert len(page.rows("results")) == 1  # neither settings nor context are results
     captions = [image["alt"] for section, _, image in page.images if section == "results"]
     assert captions == ["A caption <of> ours.", "FD classifier worst", "Other"]
     assert text.index("FD classifier worst") < text.index("Figures") < text.index("Other")

@@ -202,6 +202,7 @@ def test_merging_replaces_a_subject_and_keeps_the_others():
         ({"new": 1}, {}, {}, "differ in sampler.prior.new"),
         ({"seed": 1}, {}, {}, "each seed once"),
         ({}, {"protocol": "Another."}, {}, "different protocol"),
+        ({}, {"settings": {"a": {"b": 2}}}, {}, "evaluated with different settings.a.b"),
         ({}, {"ebm_prior": None}, {}, "different numbers"),
         ({}, {"ebm_prior": None, "gaussian_prior": None}, {}, "no finite number"),
     ],

@@ -25,6 +25,7 @@ from ebm_jax.reporting.tables import (
         (True, "True"),
         ("text", "text"),
         ([1, 2.5], "1, 2.500"),
+        ([0.5] * 13, "13 values"),
     ],
 )
 def test_numbers_have_four_significant_digits(value, text):
@@ -85,13 +86,15 @@ def test_key_results_lead_with_the_ebm_prior():
     cards = key_results(
         {
             "fid": {"metric": "FID", "gaussian_prior": 20.0, "ebm_prior": 5.0, "step": 1},
-            "elbo": {"results": {"elbo": -90.0, "iwae": -88.0}, "step": 1},
-            "text": {"protocol": "P", "step": 1},
+            "elbo": {"metric": "nats", "results": {"elbo": -90.0, "iwae": -88.0}, "step": 1},
+            "ood": {"metric": "AUROC", "results": {"noise": {"aupr": 0.5, "auroc": 0.75}}},
+            "text": {"protocol": "P", "step": 1, "seconds": 2.0, "settings": {"a": {"b": 1}}},
         }
     )
     assert cards == [
         {"label": "FID: EBM prior", "value": "5.000", "note": "Gaussian prior 20.00"},
         {"label": "elbo: ELBO", "value": "-90.00", "note": "IWAE -88.00"},
+        {"label": "AUROC: Noise", "value": "0.7500", "note": ""},
     ]
 
 
