@@ -1,6 +1,6 @@
 """Joint latent EBM prior, two layers, variational learning, on scikit-learn's 8×8 digits.
 
-    python -m ebm_jax.main --config configs/digits_joint.py --workdir runs/digits_joint
+python -m ebm_jax.main --config configs/digits_joint.py --workdir runs/digits_joint
 """
 
 from configs import base

@@ -1,6 +1,6 @@
 """Joint latent EBM prior, two layers, variational learning, on MNIST.
 
-    TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/mnist_joint.py --workdir runs/mnist_joint
+TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/mnist_joint.py --workdir runs/mnist_joint
 """
 
 from configs import base

@@ -8,7 +8,8 @@ from typing import Any
 
 import jax
 
-from ebm_jax import data, methods, workdir as workdirs
+from ebm_jax import data, methods
+from ebm_jax import workdir as workdirs
 from ebm_jax.checkpoint import Checkpointer
 from ebm_jax.errors import ConfigError, PreemptedError
 from ebm_jax.evaluation import TASKS
@@ -123,6 +124,3 @@ def _read_json(path: Path) -> dict:
         return {}
     except ValueError:
         return {}  # half-written by an interrupted run: the task runs again
-
-
-

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 from clu import parameter_overview
 
-from ebm_jax import data, methods, parallel, workdir as workdirs
+from ebm_jax import data, methods, parallel
+from ebm_jax import workdir as workdirs
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluate import evaluate, open_context, validate_tasks
 from ebm_jax.evaluation.context import sample_images

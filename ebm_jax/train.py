@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ebm_jax import data, methods, parallel, workdir as workdirs
+from ebm_jax import data, methods, parallel
+from ebm_jax import workdir as workdirs
 from ebm_jax.checkpoint import Checkpointer
 from ebm_jax.errors import DivergedError, PreemptedError
 from ebm_jax.export import write_export
@@ -168,9 +169,7 @@ class _Run:
 
     def snapshot(self, step, state, key):
         averaged = methods.inference_state(parallel.to_host(state.train))
-        write_snapshot(
-            self.writer, self.config, self.method, averaged, self.preview, step, key
-        )
+        write_snapshot(self.writer, self.config, self.method, averaged, self.preview, step, key)
 
     def roll_back(self, step, initial, state):
         """(step, state) of the last good checkpoint, with other randomness from there on."""

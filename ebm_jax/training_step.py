@@ -73,7 +73,7 @@ def build_step(method: Method, stability: Any, ema_decay: float) -> Callable[...
         old = state.train
         key = jax.random.fold_in(randomness.stream(key, "update"), old.rollbacks)
         new, metrics = method.update(old, batch, jax.random.fold_in(key, old.step))
-        good = ~exploded(metrics) & jnp.isfinite(optax.global_norm(new.params))
+        good = ~exploded(metrics) & jnp.isfinite(optax.tree.norm(new.params))
         decay = jnp.minimum(ema_decay, (1.0 + old.step) / (10.0 + old.step))
         new = new._replace(
             ema=jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, old.ema, new.params)

@@ -11,7 +11,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 # Shared by all test processes and kept between runs: compiling is most of the suite's time.
 os.environ.setdefault("EBM_JAX_CACHE", str(Path(tempfile.gettempdir()) / "ebm_jax_test_cache"))
 
-import jax  # noqa: E402
+import jax
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", f"{os.environ['EBM_JAX_CACHE']}/compiled")

@@ -83,4 +83,3 @@ def run(context: Context) -> dict:
             "chains_strip.png": f"Long chains, an image every {every} steps, one chain a row.",
         },
     }
-

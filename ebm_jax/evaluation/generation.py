@@ -16,7 +16,9 @@ def run(context: Context) -> dict:
     cfg = context.config
     judge = judge_of(context)
     value_range = tuple(cfg.data.range)
-    sets = {"gaussian_prior": sample_images(context, "samples", cfg.eval.num_samples, prior="gaussian")}
+    sets = {
+        "gaussian_prior": sample_images(context, "samples", cfg.eval.num_samples, prior="gaussian")
+    }
     if context.method.has_energy:
         sets["ebm_prior"] = sample_images(context, "samples", cfg.eval.num_samples, prior="ebm")
     count = min(cfg.eval.num_samples, context.train_set.num_examples)

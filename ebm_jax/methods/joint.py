@@ -142,7 +142,7 @@ def build(config, axis_name: str | None = None) -> Method:
             grads, metrics, extra = jax.lax.pmean((grads, metrics, extra), axis_name)
         params, opt_state = {}, {}
         for group, value in state.params.items():
-            metrics[f"grad_norm/{group}"] = optax.global_norm(grads[group])
+            metrics[f"grad_norm/{group}"] = optax.tree.norm(grads[group])
             # Both groups learn from the negative phase, which is where learning runs away.
             backs_off = model.has_energy and group in ("energy", "prior")
             factor = config.stability.energy_backoff**state.rollbacks if backs_off else 1.0

@@ -34,7 +34,7 @@ class Info(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """`init`: position → state; `step`: (keys [B], state) → (state, Info); state has `.position`."""
+    """`init`: position → state; `step`: (keys [B], state) → (state, Info)."""
 
     init: Callable[[Position], Any]
     step: Callable[[jax.Array, Any], tuple[Any, Info]]

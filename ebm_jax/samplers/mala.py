@@ -66,9 +66,7 @@ def mala(
             - log_proposal(state.grad, drift, noise, move)
         )
         uniform = jax.vmap(
-            lambda key: jax.random.uniform(
-                jax.random.fold_in(key, _ACCEPT_STREAM), (), value.dtype
-            )
+            lambda key: jax.random.uniform(jax.random.fold_in(key, _ACCEPT_STREAM), (), value.dtype)
         )(keys)
         accept = jnp.log(uniform) < log_ratio  # False for NaN
         accept = accept & all_finite(proposal) & all_finite(grad)

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from ebm_jax.densities.joint import learning_loss
+from ebm_jax.densities.tilted import tilted_in_u, tilted_in_z
+from ebm_jax.samplers import mala, run_chain
 from tests.methods.linear_gaussian import (
     D1,
     D2,
@@ -22,10 +25,6 @@ from tests.methods.linear_gaussian import (
     prior,
     split,
 )
-
-from ebm_jax.densities.joint import learning_loss
-from ebm_jax.densities.tilted import tilted_in_u, tilted_in_z
-from ebm_jax.samplers import mala, run_chain
 
 X = np.array([0.7, -1.1, 0.4, 1.6], np.float32)
 BATCHES, SIZE = 60, 2000
@@ -149,9 +148,7 @@ def test_every_group_with_long_mala_chains(space):
             jnp.asarray(normal((count, D2)), jnp.float32),
         )
         run = jax.jit(
-            lambda keys, start: run_chain(
-                mala(target, step_size), keys, start, 600, keep_every=60
-            )
+            lambda keys, start: run_chain(mala(target, step_size), keys, start, 600, keep_every=60)
         )
         chain = run(chains, start)
         assert 0.4 < float(chain.info.accepted.mean()) < 0.99

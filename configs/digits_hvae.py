@@ -1,0 +1,13 @@
+"""Baseline: hierarchical VAE, the nets of digits_joint without its energies, on digits.
+
+python -m ebm_jax.main --config configs/digits_hvae.py --workdir runs/digits_hvae
+"""
+
+from configs import base, digits_joint
+
+
+def get_config(variant: str = "full"):
+    c = digits_joint.get_config()
+    c.model.energy.enabled = False
+    c.train.warmup_steps = 0
+    return base.finish(c, variant)

@@ -1,0 +1,13 @@
+"""Baseline: hierarchical VAE, the nets of mnist_joint without its energies, on MNIST.
+
+TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/mnist_hvae.py --workdir runs/mnist_hvae
+"""
+
+from configs import base, mnist_joint
+
+
+def get_config(variant: str = "full"):
+    c = mnist_joint.get_config()
+    c.model.energy.enabled = False
+    c.train.warmup_steps = 0
+    return base.finish(c, variant)

@@ -1,0 +1,43 @@
+# Sourced by the launch scripts: makes .venv from the pinned requirements, once per change of them.
+# usage: source launch/setup_env.sh REQUIREMENTS_FILE
+# EBM_JAX_ACCELERATOR=cpu|cuda|tpu chooses jax's plugin (default cpu); PYTHON names an interpreter.
+
+requirements=$1
+accelerator=${EBM_JAX_ACCELERATOR:-cpu}
+case $accelerator in
+  cpu) jax_extra="" ;;
+  cuda) jax_extra="[cuda12]" ;;
+  tpu) jax_extra="[tpu]" ;;
+  *)
+    echo "error: EBM_JAX_ACCELERATOR is '$accelerator'; use cpu, cuda or tpu." >&2
+    exit 2
+    ;;
+esac
+
+is_new_enough() { "$1" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+interpreter=""
+for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python}; do
+  if is_new_enough "$candidate"; then
+    interpreter=$candidate
+    break
+  fi
+done
+if [ -z "$interpreter" ]; then
+  echo "error: no Python >= 3.11 with venv found; install one or set PYTHON=/its/path." >&2
+  exit 2
+fi
+
+stamp=$(cat requirements*.txt; echo "$requirements $accelerator"; "$interpreter" --version)
+stamp_file=.venv/stamp-$requirements-$accelerator
+if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp_file" 2>/dev/null)" != "$stamp" ]; then
+  echo "setting up .venv ($accelerator) from $requirements …"
+  "$interpreter" -m venv .venv
+  jax_pin=$(sed -n 's/^jax==//p' requirements.txt)
+  if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    -r "$requirements" "jax$jax_extra==$jax_pin"; then
+    echo "error: installing $requirements failed; see pip's message above." >&2
+    exit 2
+  fi
+  printf '%s\n' "$stamp" >"$stamp_file"
+fi
