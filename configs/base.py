@@ -89,7 +89,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.train.ema_decay = 0.999
 
     c.stability = ml_collections.ConfigDict()
-    c.stability.max_grad_norm = 1e4  # an update beyond this is skipped and counted
+    c.stability.max_grad_norm = 1e6  # an update beyond this is skipped and counted
     c.stability.max_energy = 1e5  # likewise for the energies' absolute value
     c.stability.max_skipped = 20  # skipped updates in a row before rolling back
     c.stability.max_rollbacks = 3
@@ -102,7 +102,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.grid = 64  # images in a grid
     c.eval.prior_steps = placeholder(int)  # default: sampler.prior.num_steps
     c.eval.long_chain_steps = 2500
-    c.eval.long_chain_samples = 500
+    c.eval.long_chain_samples = 1000
     c.eval.posterior = "inference"  # inference | langevin
     return c
 

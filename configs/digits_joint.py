@@ -13,6 +13,7 @@ def get_config(variant: str = "full"):
     c.train.log_every = 500
     c.train.checkpoint_every = 2000
     c.train.image_every = 4000
+    c.sampler.prior.num_steps = 80  # at 40, chains of 2 500 steps drift off
     c.optim.prior.joint_learning_rate = 1e-4
     c.optim.energy_l2 = 1e-3
     return base.finish(c, variant)

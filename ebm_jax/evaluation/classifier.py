@@ -1,33 +1,19 @@
-"""`fd_classifier`: Fréchet distance in the features of a small classifier of the data set.
+"""The small classifier behind `fd_classifier`: network, training, features.
 
-For grey sets such as digits, MNIST and Fashion-MNIST. It is not FID: the network is the project's
-own, trained on the data set's labels, and its scale means nothing beside Inception's. Two numbers
-compare only if they come from the same classifier (`Classifier.fingerprint`), the same reference
-split and the same number of samples.
-
-Protocol `fd_classifier_train_n2000`: 2000 samples in [-1, 1], clipped and never stretched,
-against every image of the training split; 64-d linear pre-activations of the penultimate layer;
-float64 moments with the n - 1 covariance; classifier trained with seed 0 on the training split.
+Three strided convolutions and 64 linear features, trained on the data set's labels with a fixed
+seed, so that every run of a data set is compared in the same features.
 """
 
-import hashlib
-import os
-import re
-import uuid
-import warnings
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax.traverse_util import flatten_dict, unflatten_dict
 
-from ebm_jax.errors import ConfigError, DataError
-from ebm_jax.evaluation.frechet import Moments, frechet_distance, moments
+from ebm_jax.errors import DataError
 
 FEATURE_WIDTH = 64
 TRAINING_SEED = 0
@@ -41,23 +27,6 @@ _PEAK_LEARNING_RATE = 2e-3
 _WEIGHT_DECAY = 1e-2
 # Bounds the logits, and with them the growth of the features once every image is fitted.
 _LABEL_SMOOTHING = 0.1
-
-
-class Classifier(NamedTuple):
-    """A trained classifier and the training images' place in its feature space.
-
-    Attributes:
-        params: nested dict of float32 NumPy arrays.
-        reference: moments of the features of all training images.
-        image_shape: (H, W, C) of the training images.
-        fingerprint: hexadecimal digest of the weights, to be reported with every number; training
-            on another backend rounds differently and so gives another network.
-    """
-
-    params: Any
-    reference: Moments
-    image_shape: tuple[int, int, int]
-    fingerprint: str
 
 
 class Network(nn.Module):
@@ -76,11 +45,6 @@ class Network(nn.Module):
         return features, nn.Dense(self.num_classes)(nn.gelu(features))
 
 
-def protocol(num_samples: int, split: str = "train") -> str:
-    """Returns the metric's full name, e.g. `fd_classifier_train_n2000`."""
-    return f"fd_classifier_{split}_n{num_samples}"
-
-
 def train_classifier(images: np.ndarray, labels: np.ndarray, seed: int = TRAINING_SEED) -> Any:
     """Trains the classifier; the same arrays, seed and backend give the same weights.
 
@@ -95,7 +59,7 @@ def train_classifier(images: np.ndarray, labels: np.ndarray, seed: int = TRAININ
     Raises:
         DataError: the images are not of that form, or there are no labels of two classes.
     """
-    images, labels = _checked(images, labels)
+    images, labels = check_training_set(images, labels)
     labelled = np.flatnonzero(labels >= 0)
     num_classes = int(labels.max()) + 1
     steps = int(np.clip(_EPOCHS * len(labelled) // _BATCH, _MIN_STEPS, _MAX_STEPS))
@@ -140,79 +104,12 @@ def accuracy(params: Any, images: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(logits.argmax(axis=1) == np.asarray(labels)))
 
 
-def classifier_for(
-    dataset_name: str, images: np.ndarray, labels: np.ndarray, cache_dir: str | Path | None = None
-) -> Classifier:
-    """The data set's classifier, trained once and then read from the cache.
-
-    The file's name carries a digest of images, labels and `VERSION`, so a changed data set never
-    meets an old classifier. Concurrent writers each rename a file of their own into place.
-
-    Args:
-        dataset_name: exact name of the data set, only for the file's name.
-        images: full training split [N, H, W, C], uint8 or float in [-1, 1]; the digest is over
-            the bytes, so always pass the same form.
-        labels: int [N].
-        cache_dir: instead of `$EBM_JAX_CACHE`, or else `~/.cache/ebm_jax`.
-
-    Returns:
-        The classifier with the moments of `images` as its reference.
+def check_training_set(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The arrays as they are trained on, labels int64.
 
     Raises:
-        DataError: as `train_classifier`, or fewer than two training images.
+        DataError: wrong shapes or range, or labels of fewer than 2 classes.
     """
-    images, labels = _checked(images, labels)
-    digest = _digest({"images": images, "labels": labels, "version": np.array(VERSION)})
-    if cache_dir is None:
-        cache_dir = os.environ.get("EBM_JAX_CACHE") or Path.home() / ".cache" / "ebm_jax"
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", dataset_name).strip("._")[:80] or "unnamed"
-    path = Path(cache_dir) / "fd_classifier" / f"{stem}-{digest}.npz"
-    if path.exists():
-        try:
-            return _load(path, images.shape[1:])
-        except Exception as error:  # a damaged zip raises a dozen kinds; all mean: not usable
-            _warn(f"The cached classifier {path} cannot be read ({error}); it is trained again.")
-    params = train_classifier(images, labels)
-    reference = moments(features(params, images))
-    fingerprint = _digest(flatten_dict(params, sep="/"))
-    classifier = Classifier(params, reference, images.shape[1:], fingerprint)
-    try:
-        _save(path, classifier)
-    except OSError as error:
-        _warn(f"The classifier cannot be cached ({error}); the next run trains it again.")
-    return classifier
-
-
-def fd_classifier(classifier: Classifier, images: np.ndarray) -> float:
-    """Fréchet distance of samples to the full training split, in the classifier's features.
-
-    Args:
-        classifier: from `classifier_for`.
-        images: samples [N, H, W, C], float in [-1, 1] (values outside are clipped), N >= 65.
-
-    Returns:
-        The distance, to be named `protocol(N)`.
-
-    Raises:
-        ConfigError: too few samples for a covariance of full rank.
-        DataError: the samples do not have the training images' shape.
-        ValueError: a sample is not finite.
-    """
-    images = np.asarray(images)
-    if images.shape[1:] != classifier.image_shape:
-        raise DataError(
-            f"fd_classifier was trained on images of shape {classifier.image_shape}, but the "
-            f"samples have shape {images.shape[1:]}; use the classifier of the samples' data set."
-        )
-    if len(images) < FEATURE_WIDTH + 1:
-        raise ConfigError(
-            f"fd_classifier needs at least {FEATURE_WIDTH + 1} samples for a covariance of its "
-            f"{FEATURE_WIDTH} features, but got {len(images)}; draw more samples."
-        )
-    return frechet_distance(moments(features(classifier.params, images)), classifier.reference)
-
-
-def _checked(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     images, labels = np.asarray(images), np.asarray(labels)
     if images.ndim != 4 or labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
         raise DataError(
@@ -299,39 +196,3 @@ def _forward(params: Any, images: np.ndarray, batch_size: int) -> tuple[np.ndarr
         both = jax.device_get(_apply(params, np.pad(x, padding), num_classes))
         outputs.append(tuple(part[: len(x)] for part in both))
     return tuple(np.concatenate(parts) for parts in zip(*outputs, strict=True))
-
-
-def _digest(arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype} {array.shape} ".encode())
-        digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()[:16]
-
-
-def _save(path: Path, classifier: Classifier) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}.tmp")
-    arrays = {f"params/{k}": v for k, v in flatten_dict(classifier.params, sep="/").items()}
-    arrays |= {**classifier.reference._asdict(), "fingerprint": classifier.fingerprint}
-    try:
-        with open(temporary, "xb") as file:
-            np.savez(file, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _load(path: Path, image_shape: tuple[int, int, int]) -> Classifier:
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    reference = Moments(arrays["mean"], arrays["covariance"], int(arrays["count"]))
-    weights = {k.removeprefix("params/"): v for k, v in arrays.items() if k.startswith("params/")}
-    fingerprint = _digest(weights)
-    if fingerprint != str(arrays["fingerprint"]):
-        raise ValueError("its weights are not those that were written")
-    return Classifier(unflatten_dict(weights, sep="/"), reference, image_shape, fingerprint)
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=3)

@@ -6,7 +6,7 @@ training images (the floor: what the generator could reach with a perfect prior)
 
 import numpy as np
 
-from ebm_jax.evaluation import classifier as classifiers
+from ebm_jax.evaluation import fd_classifier as classifiers
 from ebm_jax.evaluation.context import Context, reconstructions, sample_images
 from ebm_jax.reporting.grids import save_grid
 
@@ -35,6 +35,7 @@ def run(context: Context) -> dict:
         "metric": "fd_classifier",
         "num_samples": cfg.eval.num_samples,
         "num_reconstructions": count,
+        "classifier": judge.fingerprint,
         "protocol": (
             f"Fréchet distance in the {judge.reference.mean.shape[0]} penultimate features of a "
             f"classifier trained on {context.train_set.name}, {cfg.eval.num_samples} samples "

@@ -10,16 +10,10 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 
 from ebm_jax.errors import ConfigError, DataError
-from ebm_jax.evaluation import classifier as module
-from ebm_jax.evaluation.classifier import (
-    FEATURE_WIDTH,
-    accuracy,
-    classifier_for,
-    fd_classifier,
-    features,
-    protocol,
-    train_classifier,
-)
+from ebm_jax.evaluation import classifier as training
+from ebm_jax.evaluation import fd_classifier as caching
+from ebm_jax.evaluation.classifier import FEATURE_WIDTH, accuracy, features, train_classifier
+from ebm_jax.evaluation.fd_classifier import classifier_for, fd_classifier, protocol
 from ebm_jax.evaluation.frechet import moments
 
 TFDS_DATA_DIR = os.environ.get("TFDS_DATA_DIR", "")
@@ -46,8 +40,8 @@ def classifier(digits, cache):
 
 @pytest.fixture
 def few_steps(monkeypatch):
-    monkeypatch.setattr(module, "_MIN_STEPS", 2)
-    monkeypatch.setattr(module, "_MAX_STEPS", 2)
+    monkeypatch.setattr(training, "_MIN_STEPS", 2)
+    monkeypatch.setattr(training, "_MAX_STEPS", 2)
 
 
 @pytest.fixture
@@ -55,7 +49,7 @@ def no_training(monkeypatch):
     def refuse(*_):
         raise AssertionError("trained although the cache holds this classifier")
 
-    monkeypatch.setattr(module, "train_classifier", refuse)
+    monkeypatch.setattr(caching, "train_classifier", refuse)
 
 
 def leaves(params):

@@ -76,7 +76,7 @@ def test_random_energies_are_switched_off_in_the_warm_up(batch):
     for seed_of_energy in (0, 1):
         c = small(model__energy__zero_init=False)
         method, state = start(c, batch)
-        energy = jax.tree.map(lambda p: p + seed_of_energy, state.params["energy"])
+        energy = jax.tree.map(lambda p, s=seed_of_energy: p + s, state.params["energy"])
         state = state._replace(params={**state.params, "energy": energy})
         _, metrics = jax.jit(method.update)(state, batch, jax.random.key(0))
         norms.append([float(metrics[f"grad_norm/{g}"]) for g in sorted(state.params)])

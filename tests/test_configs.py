@@ -1,0 +1,90 @@
+"""Every config builds its method, full and quick, and the paper's model has the paper's size."""
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from ebm_jax import evaluate, methods, workdir
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = sorted(p for p in (ROOT / "configs").glob("*_*.py") if p.stem != "__init__")
+
+
+def get(path, *variant):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(*variant)
+
+
+def state_shapes(c):
+    c.data.num_examples = 1000
+    side = c.data.image_size
+    batch = {
+        "image": jnp.zeros((2, side, side, c.data.channels)),
+        "label": jnp.zeros(2, jnp.int32),
+        "index": jnp.arange(2),
+    }
+    method = methods.build(c)
+    state = jax.eval_shape(method.init, jax.random.key(0), batch)
+    return method, state, jax.eval_shape(method.update, state, batch, jax.random.key(0))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("variant", [(), ("quick",)], ids=["full", "quick"])
+def test_config_builds(path, variant):
+    c = get(path, *variant)
+    workdir.validate(c)
+    evaluate.validate_tasks(c)
+    _, state, (after, metrics) = state_shapes(c)
+    same = jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), state, after)
+    assert all(jax.tree.leaves(same))
+    assert all(m.shape == () for m in metrics.values())
+    if variant:
+        assert c.train.num_steps <= 100
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_config_says_how_to_run_it(path):
+    command = f"python -m ebm_jax.main --config configs/{path.name} --workdir runs/{path.stem}"
+    assert command in path.read_text()
+
+
+def test_unknown_variant_is_refused():
+    with pytest.raises(ValueError, match="variant 'slow' is unknown"):
+        get(CONFIGS[0], "slow")
+
+
+def test_cifar10_model_is_the_papers():
+    c = get(ROOT / "configs" / "cifar10_joint.py")
+    _, state, _ = state_shapes(c)
+
+    def count(tree):
+        return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+    convolutions = 128 * 1024 * 64 + 1024 * 512 * 16 + 512 * 256 * 16 + 256 * 3 * 9
+    assert count(state.params["generator"]) == convolutions + 1024 + 512 + 256 + 3  # 18.9 M
+    widths = (100, 200, 200, 200, 200, 256)
+    linear = sum(a * b + b for a, b in zip(widths, widths[1:], strict=False))
+    assert count(state.params["prior"]) == linear
+    f1, f2 = state.params["energy"]["layer_1"], state.params["energy"]["layer_2"]
+    assert count(f1) == 128 * 200 + 200 + 2 * (200 * 200 + 200) + 200 + 1
+    assert count(f2) == 100 * 100 + 100 + 100 * 100 + 100 + 100 + 1
+    assert "inference" not in state.params  # posterior by Langevin
+    assert (c.sampler.posterior.num_steps, c.sampler.posterior.step_size) == (40, 0.1)
+    assert (c.sampler.prior.num_steps, c.sampler.prior.step_size) == (60, 0.4)
+
+
+@pytest.mark.parametrize("data_name", ["digits", "mnist"])
+def test_baselines_share_nets_and_length_with_the_joint_model(data_name):
+    joint, hvae = (get(ROOT / "configs" / f"{data_name}_{m}.py") for m in ("joint", "hvae"))
+    assert joint.train.num_steps == hvae.train.num_steps
+    _, a, _ = state_shapes(joint)
+    _, b, _ = state_shapes(hvae)
+    for group in ("generator", "prior", "inference"):
+        same = jax.tree.map(lambda x, y: x.shape == y.shape, a.params[group], b.params[group])
+        assert all(jax.tree.leaves(same))
+    assert not hvae.model.energy.enabled

@@ -1,0 +1,68 @@
+"""The launch scripts: syntax, and errors that are sentences."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = sorted((ROOT / "launch").glob("*.sh")) + [ROOT / ".ci" / "run"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.name)
+def test_syntax(script):
+    result = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy without .venv: nothing is installed by these tests."""
+    shutil.copytree(ROOT / "launch", tmp_path / "launch")
+    for file in ROOT.glob("requirements*.txt"):
+        shutil.copy(file, tmp_path)
+    return tmp_path
+
+
+def run(checkout, **environment):
+    return subprocess.run(
+        [str(checkout / "launch" / "quickstart.sh")],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_unknown_accelerator(checkout):
+    result = run(checkout, EBM_JAX_ACCELERATOR="abacus")
+    assert result.returncode == 2
+    assert "EBM_JAX_ACCELERATOR is 'abacus'; use cpu, cuda or tpu." in result.stderr
+
+
+def test_no_python(checkout):
+    result = run(checkout, PYTHON="/nowhere/python")
+    assert result.returncode == 2
+    assert "no Python >= 3.11" in result.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_what_is_installed_is_what_setup_cfg_allows():
+    """Each pin of requirements.txt satisfies the range of setup.cfg."""
+    import configparser
+
+    from packaging.requirements import Requirement
+
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    ranges = {
+        Requirement(line).name: Requirement(line).specifier
+        for line in config["options"]["install_requires"].split("\n")
+        if line
+    }
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if "==" in line)
+    assert set(ranges) <= set(pins)
+    for name, allowed in ranges.items():
+        assert pins[name] in allowed, name

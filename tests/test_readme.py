@@ -1,0 +1,61 @@
+"""README: its commands run, its table is that of docs/results.json, its links lead somewhere."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ebm_jax.reporting import results
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
+COMMANDS = [
+    line.split(" #")[0].strip()
+    for block in blocks("bash")
+    for line in block.splitlines()
+    if "ebm_jax.main" in line
+]
+
+
+def test_the_readme_has_commands():
+    assert len(COMMANDS) >= 5
+
+
+def test_links_lead_to_files():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_results_table_is_that_of_the_results_file(capsys):
+    readme, record = str(ROOT / "README.md"), str(ROOT / "docs" / "results.json")
+    code = results.main(["render", "--check", "--readme", readme, "--results", record])
+    assert code == 0, capsys.readouterr()
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("readme")
+def test_commands_run_as_written(tmp_path):
+    """In the README's order and one folder, since later ones use what earlier ones made."""
+    for command in COMMANDS:
+        command = re.sub(r"(configs/\w+\.py)", r"\1:quick", command)
+        command = command.replace("runs/", f"{tmp_path}/runs/")
+        arguments = [sys.executable, *shlex.split(command)[1:]]
+        result = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 0, f"{command}\n{result.stderr}"
+    (python,) = blocks("python")
+    code = python.replace("runs/", f"{tmp_path}/runs/") + (
+        "\nassert images.shape == (16, 8, 8, 1) and latents[0].shape == (16, 16)"
+        "\nassert scores.shape == (16,)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "runs" / "digits_joint" / "report.html").exists()
