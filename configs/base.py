@@ -96,7 +96,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.stability.energy_backoff = 0.5  # factor on the energies' learning rate at each roll-back
 
     c.eval = ml_collections.ConfigDict()
-    c.eval.tasks = ("reconstruction", "fd_classifier", "chains")
+    c.eval.tasks = ("fd_classifier", "chains", "reconstruction")
     c.eval.num_samples = 2000
     c.eval.batch_size = 500
     c.eval.grid = 64  # images in a grid
@@ -105,6 +105,15 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.long_chain_samples = 1000
     c.eval.posterior = "inference"  # inference | langevin
     return c
+
+
+def without_energy(c: ml_collections.ConfigDict) -> None:
+    """Turns a joint model's config into its baseline: same nets and generator schedule, no energy.
+
+    p_β then has no negative phase to run away with, so it keeps the generator's learning rate.
+    """
+    c.model.energy.enabled = False
+    c.optim.prior.joint_learning_rate = c.optim.generator.joint_learning_rate
 
 
 def finish(c: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigDict:

@@ -42,5 +42,5 @@ def get_config(variant: str = "full"):
     c.train.checkpoint_every = 1_000
     c.train.image_every = 1_000
     c.eval.posterior = "langevin"
-    c.eval.tasks = ("reconstruction", "chains")
+    c.eval.tasks = ("chains", "reconstruction")
     return base.finish(c, variant)

@@ -8,6 +8,5 @@ from configs import base, digits_joint
 
 def get_config(variant: str = "full"):
     c = digits_joint.get_config()
-    c.model.energy.enabled = False
-    c.train.warmup_steps = 0
+    base.without_energy(c)
     return base.finish(c, variant)

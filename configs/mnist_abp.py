@@ -9,7 +9,6 @@ from configs import base, mnist_joint
 def get_config(variant: str = "full"):
     c = mnist_joint.get_config()
     c.method.learning = "mcmc"
-    c.model.energy.enabled = False
-    c.train.warmup_steps = 0
+    base.without_energy(c)
     c.eval.posterior = "langevin"
     return base.finish(c, variant)

@@ -11,7 +11,7 @@ import jax
 from ebm_jax import data, methods
 from ebm_jax import workdir as workdirs
 from ebm_jax.checkpoint import Checkpointer
-from ebm_jax.errors import ConfigError, PreemptedError
+from ebm_jax.errors import ConfigError, DataError, PreemptedError
 from ebm_jax.evaluation import TASKS
 from ebm_jax.evaluation.context import Context
 from ebm_jax.preemption import Preemption
@@ -27,6 +27,23 @@ def validate_tasks(config: Any) -> None:
             raise ConfigError(
                 f"eval.tasks names '{name}'; known tasks: {', '.join(sorted(TASKS))}."
             )
+
+
+def check_tasks(config: Any, dataset: Any) -> None:
+    """Raises DataError when a task cannot run on this data set: better before training than after.
+
+    Args:
+      config: the experiment's config.
+      dataset: its training images.
+    """
+    if "fd_classifier" in config.eval.tasks and (
+        dataset.num_classes < 2 or dataset.image_shape[-1] != 1
+    ):
+        raise DataError(
+            f"eval.tasks names fd_classifier, which needs grey images with labels, but "
+            f"'{dataset.name}' has {dataset.num_classes} classes and {dataset.image_shape[-1]} "
+            "channels; leave it out, e.g. --config.eval.tasks=\"('chains', 'reconstruction')\"."
+        )
 
 
 def open_context(
@@ -92,6 +109,7 @@ def evaluate(
 
     validate_tasks(config)
     context = open_context(config, workdirs.prepare(workdir), poll)
+    check_tasks(config, context.train_set)
     context.folder.mkdir(exist_ok=True)
     settings = json.loads(json.dumps(config.eval.to_dict() | {"sampler": config.sampler.to_dict()}))
     results = {}

@@ -41,19 +41,27 @@ def main(argv: list[str]) -> int:
 def _parse(argv):
     try:
         rest = flags.FLAGS(argv)
-    except UserError:
-        raise
-    except FileNotFoundError as error:
-        raise ConfigError(f"the config file '{error.filename}' does not exist.") from error
+        getattr(_CONFIG.value, "seed", None)  # a file that could not be opened fails only when used
+    except OSError as error:
+        reason = str(error).rpartition("] ")[2]
+        raise ConfigError(f"the config file cannot be read: {reason}; mend --config.") from error
     except Exception as error:  # absl and ml_collections raise many types; user files any
-        reason = " ".join(str(error).split()).strip('"')
-        raise ConfigError(f"bad command line: {reason}") from error
+        raise ConfigError(f"bad command line: {_reason(error)}") from error
     if len(rest) > 1:
         raise ConfigError(f"bad command line: '{rest[1]}' is no flag; flags start with --.")
     if _CONFIG.value is None:
         raise ConfigError("--config is missing; give an experiment, e.g. configs/digits_joint.py.")
     if _WORKDIR.value is None and _MODE.value != "dry_run":
         raise ConfigError("--workdir is missing; give a folder for the run.")
+
+
+def _reason(error):
+    lines = [line.strip() for line in str(error).strip('"').splitlines() if line.strip()] or [""]
+    if isinstance(error, flags.Error):  # may quote a config file's whole traceback
+        return lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
+    if isinstance(error, AttributeError | KeyError) and lines[0].startswith("'"):
+        return f"the config has no setting {' '.join(lines)}; see configs/base.py."
+    return f"the config file fails with {type(error).__name__}: {' '.join(lines)}"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from clu import parameter_overview
 from ebm_jax import data, methods, parallel
 from ebm_jax import workdir as workdirs
 from ebm_jax.errors import ConfigError
-from ebm_jax.evaluate import evaluate, open_context, validate_tasks
+from ebm_jax.evaluate import check_tasks, evaluate, open_context, validate_tasks
 from ebm_jax.evaluation.context import sample_images
 from ebm_jax.preemption import Preemption
 from ebm_jax.reporting.grids import save_grid
@@ -43,6 +43,7 @@ def run(mode: str, config: Any, workdir: str | None) -> None:
 
 def _train(config, workdir):
     with Preemption() as preemption:
+        check_tasks(config, data.open_dataset(config.data, config.data.train_split))
         train(config, workdir, preemption)
         print_summary(evaluate(config, workdir, preemption, again=False), workdir)
 

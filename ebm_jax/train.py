@@ -59,7 +59,11 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
     base_key = jax.random.key(config.seed)
 
     def batch(step, count=1):
-        parts = [data.make_batch(dataset, config.data, config.seed, step + i) for i in range(count)]
+        share = jax.process_index(), jax.process_count()
+        parts = [
+            data.make_batch(dataset, config.data, config.seed, step + i, *share)
+            for i in range(count)
+        ]
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
     initial = jax.device_get(init_loop_state(methods.build(config), batch(0), base_key))

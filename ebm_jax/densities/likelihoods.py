@@ -106,11 +106,10 @@ def logistic_mixture(num_mixtures: int, channels: int, levels: int = 256) -> Lik
         inverse_scale = jnp.exp(-log_scales)
         upper = inverse_scale * (centred + half_bin)
         lower = inverse_scale * (centred - half_bin)
-        mass = jax.nn.sigmoid(upper) - jax.nn.sigmoid(lower)
-        # Where a bin's mass underflows, the density at its centre times its width.
-        middle = inverse_scale * centred
-        log_density = middle - log_scales - 2 * jax.nn.softplus(middle) + jnp.log(2 * half_bin)
-        inside = jnp.where(mass > 1e-5, jnp.log(jnp.maximum(mass, 1e-12)), log_density)
+        # σ(a) − σ(b) = σ(a) σ(−b) (1 − e^{b−a}) neither cancels nor underflows in the tails.
+        width = jnp.maximum(2 * half_bin * inverse_scale, 1e-30)  # keeps log 0 out at huge scales
+        log_width = jnp.log(-jnp.expm1(-width))
+        inside = jax.nn.log_sigmoid(upper) + jax.nn.log_sigmoid(-lower) + log_width
         at_edge = jnp.where(
             x < -1 + half_bin,
             jax.nn.log_sigmoid(upper),  # everything below belongs to value 0
@@ -149,8 +148,8 @@ def logistic_mixture(num_mixtures: int, channels: int, levels: int = 256) -> Lik
                     value = value + coefficients[..., pair] * drawn[d]
                     pair += 1
                 value = value + jnp.exp(log_scales[..., c]) * noise[..., c]
-                value = jnp.round((jnp.clip(value, -1, 1) + 1) / (2 * half_bin)) * 2 * half_bin - 1
-                drawn.append(value)
+                value = jnp.round((value + 1) / (2 * half_bin)) * 2 * half_bin - 1
+                drawn.append(jnp.clip(value, -1.0, 1.0))  # the edge bins reach to infinity
             return jnp.stack(drawn, axis=-1)
 
         return jax.vmap(one)(keys, raw)

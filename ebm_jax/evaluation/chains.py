@@ -63,14 +63,18 @@ def run(context: Context) -> dict:
         ylabel="energy",
         x=every * np.arange(1, _KEPT + 1),
     )
+    metric, results = "energy", {kind: result[kind]["energy_mean"] for kind in result}
     if context.train_set.num_classes > 1 and cfg.data.channels == 1:
-        judge = judge_of(context)
+        judge, metric = judge_of(context), "fd_classifier"
         for kind, drawn in images.items():
             result[kind]["fd_classifier"] = distance(judge, drawn, tuple(cfg.data.range))
+        results = {f"{kind}_chains": result[kind]["fd_classifier"] for kind in result}
     drift = result["long"]["energy_mean"] - result["short"]["energy_mean"]
     spread = max(result["short"]["energy_std"], 1e-12)
-    return result | {
-        "metric": "energy",
+    return {
+        "metric": metric,
+        "results": results,
+        "chains": result,
         "energy_drift_in_spreads": drift / spread,
         "num_samples": cfg.eval.long_chain_samples,
         "protocol": (

@@ -11,7 +11,7 @@ def run(context: Context) -> dict:
     low, high = context.config.data.range
     images, restored = reconstructions(context, context.eval_set, "reconstruction")
     errors = np.mean(((restored - images) / (high - low)) ** 2, axis=(1, 2, 3))
-    shown = min(context.config.eval.grid, images.shape[0])
+    shown = min(context.config.eval.grid // 2, images.shape[0])  # as many pictures, in pairs
     pairs = pair_grid(images[:shown], restored[:shown], value_range=(low, high))
     save_png(context.folder / "reconstruction.png", pairs)
     return {

@@ -69,7 +69,7 @@ def mala(
             lambda key: jax.random.uniform(jax.random.fold_in(key, _ACCEPT_STREAM), (), value.dtype)
         )(keys)
         accept = jnp.log(uniform) < log_ratio  # False for NaN
-        accept = accept & all_finite(proposal) & all_finite(grad)
+        accept = accept & jnp.isfinite(value) & all_finite(proposal) & all_finite(grad)
 
         def choose(new, old):
             return jnp.where(accept.reshape(-1, *[1] * (new.ndim - 1)), new, old)
