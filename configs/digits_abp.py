@@ -1,14 +1,14 @@
 """Baseline: alternating back-propagation (short-run inference), no energy, on digits.
 
+The nets, length and generator schedule are those of digits_joint_mcmc.
+
 python -m ebm_jax.main --config configs/digits_abp.py --workdir runs/digits_abp
 """
 
-from configs import base, digits_joint
+from configs import base, digits_joint_mcmc
 
 
 def get_config(variant: str = "full"):
-    c = digits_joint.get_config()
-    c.method.learning = "mcmc"
+    c = digits_joint_mcmc.get_config()
     base.without_energy(c)
-    c.eval.posterior = "langevin"
     return base.finish(c, variant)

@@ -8,12 +8,15 @@ from configs import base
 
 def get_config(variant: str = "full"):
     c = base.get_config()
+    c.sampler.prior.num_steps = 80  # at 40, chains of 2 500 steps drift off
+    c.optim.generator.joint_learning_rate = 1e-4
+    c.optim.inference.joint_learning_rate = 1e-4
+    c.optim.prior.joint_learning_rate = 3e-5
+    c.optim.energy.joint_learning_rate = 4e-4
+    c.optim.energy_l2 = 1e-3
     c.train.num_steps = 8000
     c.train.warmup_steps = 4000
     c.train.log_every = 500
     c.train.checkpoint_every = 2000
     c.train.image_every = 4000
-    c.sampler.prior.num_steps = 80  # at 40, chains of 2 500 steps drift off
-    c.optim.prior.joint_learning_rate = 1e-4
-    c.optim.energy_l2 = 1e-3
     return base.finish(c, variant)

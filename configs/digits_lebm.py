@@ -3,12 +3,10 @@
 python -m ebm_jax.main --config configs/digits_lebm.py --workdir runs/digits_lebm
 """
 
-from configs import base, digits_joint
+from configs import base, digits_joint_mcmc
 
 
 def get_config(variant: str = "full"):
-    c = digits_joint.get_config()
+    c = digits_joint_mcmc.get_config()
     c.model.latent_sizes = (16,)
-    c.method.learning = "mcmc"
-    c.eval.posterior = "langevin"
     return base.finish(c, variant)

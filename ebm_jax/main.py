@@ -43,8 +43,7 @@ def _parse(argv):
         rest = flags.FLAGS(argv)
         getattr(_CONFIG.value, "seed", None)  # a file that could not be opened fails only when used
     except OSError as error:
-        reason = str(error).rpartition("] ")[2]
-        raise ConfigError(f"the config file cannot be read: {reason}; mend --config.") from error
+        raise ConfigError(f"--config cannot be read: {str(error).rpartition('] ')[2]}.") from error
     except Exception as error:  # absl and ml_collections raise many types; user files any
         raise ConfigError(f"bad command line: {_reason(error)}") from error
     if len(rest) > 1:
@@ -56,9 +55,12 @@ def _parse(argv):
 
 
 def _reason(error):
-    lines = [line.strip() for line in str(error).strip('"').splitlines() if line.strip()] or [""]
-    if isinstance(error, flags.Error):  # may quote a config file's whole traceback
-        return lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
+    text = error
+    while isinstance(text, AttributeError | KeyError) and text.args:  # their str has more quotes
+        text = text.args[0]
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()] or [""]
+    if isinstance(error, flags.Error):
+        return " ".join(lines[:1] + lines[1:][-1:])  # between them may be a whole traceback
     if isinstance(error, AttributeError | KeyError) and lines[0].startswith("'"):
         return f"the config has no setting {' '.join(lines)}; see configs/base.py."
     return f"the config file fails with {type(error).__name__}: {' '.join(lines)}"

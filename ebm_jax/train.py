@@ -12,7 +12,7 @@ import numpy as np
 from ebm_jax import data, methods, parallel
 from ebm_jax import workdir as workdirs
 from ebm_jax.checkpoint import Checkpointer
-from ebm_jax.errors import DivergedError, PreemptedError
+from ebm_jax.errors import ConfigError, DivergedError, PreemptedError
 from ebm_jax.export import write_export
 from ebm_jax.preemption import Preemption
 from ebm_jax.reporting.progress import Progress
@@ -66,11 +66,18 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
         ]
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
+    stride = config.train.steps_per_dispatch
+    total = config.train.num_steps
     initial = jax.device_get(init_loop_state(methods.build(config), batch(0), base_key))
-    workdirs.record_run(config, workdir)
     checkpointer = Checkpointer(workdir, config.train.keep_checkpoints)
     run = _Run(config, workdir, method, checkpointer, preview, preemption)
     step, host_state = checkpointer.restore(initial) or (0, initial)
+    if step % stride:
+        raise ConfigError(
+            f"the checkpoint is of step {step}, which lies between two dispatches of "
+            f"train.steps_per_dispatch = {stride}; use a divisor of {step}."
+        )
+    workdirs.record_run(config, workdir)  # now that the checkpoint is known to fit the config
     if step:
         print(f"resuming from step {step} of {config.train.num_steps}", flush=True)
     else:
@@ -78,8 +85,6 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
     p_step = parallel.pmap_step(build_step(method, config.stability, config.train.ema_decay))
     keys = parallel.replicate(base_key)
 
-    stride = config.train.steps_per_dispatch
-    total = config.train.num_steps
     while step < total:
         run.start_segment(step)
         state = parallel.replicate(host_state)
@@ -104,7 +109,7 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
             if step % config.train.image_every == 0 or step == total:
                 run.snapshot(step, state, base_key)
             if step % config.train.checkpoint_every == 0 or step == total:
-                checkpointer.save(step, parallel.to_host(state))
+                run.save(step, state)
             if preemption.requested:
                 run.preempt(step, state)
         dispatches.close()
@@ -175,6 +180,12 @@ class _Run:
         averaged = methods.inference_state(parallel.to_host(state.train))
         write_snapshot(self.writer, self.config, self.method, averaged, self.preview, step, key)
 
+    def save(self, step, state):
+        """Saves a checkpoint, unless it would push out the one a roll-back needs."""
+        host = parallel.to_host(state)
+        if _is_good(host) or step == self.config.train.num_steps:
+            self.checkpointer.save(step, host)
+
     def roll_back(self, step, initial, state):
         """(step, state) of the last good checkpoint, with other randomness from there on."""
         cfg = self.config.stability
@@ -191,8 +202,10 @@ class _Run:
                 f"checkpoint is kept in {self.workdir / 'checkpoints'}."
             )
         self.checkpointer.wait()
-        good_step, good = self.checkpointer.restore(initial, accept=_is_good)
+        good_step, good = self.checkpointer.restore(initial, accept=_is_good) or (0, initial)
         self.checkpointer.forget_after(good_step)
+        if good_step == 0:
+            self.checkpointer.save(0, initial)
         warnings.warn(
             f"step {step}: {skipped} updates in a row were skipped; rolling back to step "
             f"{good_step} with a new key and the energies' learning rate × "

@@ -78,13 +78,22 @@ def test_cifar10_model_is_the_papers():
     assert (c.sampler.prior.num_steps, c.sampler.prior.step_size) == (60, 0.4)
 
 
-@pytest.mark.parametrize("data_name", ["digits", "mnist"])
-def test_baselines_share_nets_and_length_with_the_joint_model(data_name):
-    joint, hvae = (get(ROOT / "configs" / f"{data_name}_{m}.py") for m in ("joint", "hvae"))
-    assert joint.train.num_steps == hvae.train.num_steps
+@pytest.mark.parametrize(
+    "model, baseline",
+    [
+        ("digits_joint", "digits_hvae"),
+        ("mnist_joint", "mnist_hvae"),
+        ("digits_joint_mcmc", "digits_abp"),
+    ],
+)
+def test_baseline_shares_nets_length_and_generator_schedule(model, baseline):
+    joint, plain = (get(ROOT / "configs" / f"{name}.py") for name in (model, baseline))
+    assert joint.train == plain.train
+    assert joint.optim.generator == plain.optim.generator
+    assert joint.optim.inference == plain.optim.inference
     _, a, _ = state_shapes(joint)
-    _, b, _ = state_shapes(hvae)
-    for group in ("generator", "prior", "inference"):
+    _, b, _ = state_shapes(plain)
+    assert set(a.params) - set(b.params) == {"energy"}
+    for group in b.params:
         same = jax.tree.map(lambda x, y: x.shape == y.shape, a.params[group], b.params[group])
         assert all(jax.tree.leaves(same))
-    assert not hvae.model.energy.enabled

@@ -60,8 +60,8 @@ def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableMo
     generator_inputs = sum(sizes) if m.generator.inputs == "all" else sizes[0]
     priors = [MLP(tuple(m.prior.hidden), 2 * sizes[i], dtype=dtype) for i in layers[:-1]]
     energies = [
-        MLP(_layer_widths(m.energy.hidden, i), 1, zero_init_last=m.energy.zero_init, dtype=dtype)
-        for i in layers
+        MLP(widths, 1, zero_init_last=m.energy.zero_init, dtype=dtype)
+        for widths in _widths_per_layer(m.energy.hidden, len(sizes))
     ]
     encoders = [_encoder(m.inference, side, 2 * sizes[0], dtype)]
     encoders += [MLP(tuple(m.inference.latent_hidden), 2 * size, dtype=dtype) for size in sizes[1:]]
@@ -121,9 +121,16 @@ def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableMo
     )
 
 
-def _layer_widths(hidden, layer: int) -> tuple[int, ...]:
+def _widths_per_layer(hidden, num_layers: int) -> list[tuple[int, ...]]:
     """`hidden` is one tuple of widths for every layer, or a tuple of such tuples."""
-    return tuple(hidden[layer] if hidden and not isinstance(hidden[0], int) else hidden)
+    if not hidden or isinstance(hidden[0], int):
+        return [tuple(hidden)] * num_layers
+    if len(hidden) != num_layers:
+        raise ConfigError(
+            f"model.energy.hidden has widths for {len(hidden)} layers, but model.latent_sizes has "
+            f"{num_layers}; give one tuple for all layers or one for each."
+        )
+    return [tuple(widths) for widths in hidden]
 
 
 def _generator(config, side, num_outputs, dtype):

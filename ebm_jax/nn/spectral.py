@@ -50,14 +50,16 @@ def spectral_normalise(params, vectors, num_iterations: int = 1):
             continue
         matrix = leaf.reshape(-1, leaf.shape[-1])
         fixed = jax.lax.stop_gradient(matrix)
-        u = _unit(fixed @ v)
+        start, u = v, _unit(fixed @ v)
         for _ in range(num_iterations):
             v = _unit(fixed.T @ u)
             u = _unit(fixed @ v)
         sigma = u @ matrix @ v
-        # A zero-initialised kernel has no direction: it stays zero instead of becoming 0/0.
-        normalised.append(leaf / jnp.where(sigma > 1e-12, sigma, 1.0))
-        updated.append(v)
+        # A zero-initialised kernel has no direction: it stays zero instead of becoming 0/0, and
+        # its vector stays as it was, as a zero vector would never leave zero again.
+        nonzero = sigma > 1e-12
+        normalised.append(leaf / jnp.where(nonzero, sigma, 1.0))
+        updated.append(jnp.where(nonzero, v, start))
     return structure.unflatten(normalised), structure.unflatten(updated)
 
 

@@ -27,10 +27,14 @@ def small_config(**changes):
 
 
 def build(with_inference=True, **changes):
-    """(model, its parameters with every bias moved away from 0)."""
+    """(model, random parameters of its shapes, biases too)."""
     model = latent_variable.build(small_config(**changes), 1, with_inference=with_inference)
-    params = jax.jit(model.init)(jax.random.key(0))
-    return model, jax.tree.map(lambda p: p + 0.1 * (p.ndim == 1), params)
+    rng = np.random.default_rng(0)
+
+    def draw(p):
+        return (rng.normal(size=p.shape) / np.sqrt(p.shape[0])).astype(p.dtype)
+
+    return model, jax.tree.map(draw, jax.eval_shape(model.init, jax.random.key(0)))
 
 
 def latents(seed=1, sizes=(4, 3, 2)):
@@ -45,7 +49,7 @@ def images(seed=2):
 
 def mlp(params, x):
     """One hidden layer, leaky ReLU 0.2, in numpy."""
-    h = x.reshape(len(x), -1) @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"]
+    h = np.asarray(x).reshape(len(x), -1) @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"]
     h = np.where(h > 0, h, 0.2 * h)
     return h @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"]
 
@@ -78,7 +82,8 @@ def test_one_layer_has_no_prior_net():
 
 def test_nets_do_not_share_their_initial_values():
     """Layers of equal sizes start from different kernels."""
-    _, params = build(**{"model.latent_sizes": (4, 4, 4)})
+    config = small_config(**{"model.latent_sizes": (4, 4, 4)})
+    params = latent_variable.build(config, 1, with_inference=True).init(jax.random.key(0))
     kernels = [p for p in jax.tree.leaves(params) if p.ndim == 2]
     assert len({np.asarray(k).tobytes() for k in kernels}) == len(kernels)
 

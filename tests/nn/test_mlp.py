@@ -16,7 +16,7 @@ def test_leaky_relu_has_slope_one_fifth():
 def test_it_is_linear_layers_with_leaky_relu_between():
     net = MLP((7, 4), 2)
     params = net.init(jax.random.key(0), X)["params"]
-    params = jax.tree.map(lambda p: p + 0.1, params)  # biases start at 0
+    params = jax.tree.map(lambda p: np.asarray(p) + 0.1, params)  # biases start at 0
     h = X.reshape(5, 6)
     for i in range(3):
         layer = params[f"Dense_{i}"]

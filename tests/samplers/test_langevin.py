@@ -31,7 +31,8 @@ def assert_variance(samples, expected):
 
 
 def one_step(kernel, start, seed=0):
-    state, info = kernel.step(keys(jax.tree.leaves(start)[0].shape[0], seed), kernel.init(start))
+    chains = jax.tree.leaves(start)[0].shape[0]
+    state, info = jax.jit(kernel.step)(keys(chains, seed), kernel.init(start))
     return state.position, info
 
 

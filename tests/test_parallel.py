@@ -1,0 +1,158 @@
+"""Devices: two give what one gives, with gradients averaged and not summed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ebm_jax import data, methods, parallel
+from ebm_jax.errors import ConfigError
+from ebm_jax.training_step import build_step, init_loop_state
+from tests.test_train import tiny_config
+from tests.test_training_step import BATCH, STABILITY, assert_equal, toy_method
+
+
+def test_replicate_and_back_keeps_values_and_types():
+    tree = {
+        "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "b": jnp.asarray([1.5], jnp.bfloat16),
+        "c": np.int32(3),
+        "d": np.array(True),
+    }
+    copies = parallel.replicate(tree)
+    assert all(leaf.shape[0] == jax.local_device_count() for leaf in jax.tree.leaves(copies))
+    back = parallel.to_host(copies)
+    assert_equal(back, tree)
+    assert jax.tree.map(lambda x: x.dtype, back) == jax.tree.map(lambda x: x.dtype, tree)
+
+
+def test_keys_are_replicated_as_keys():
+    key = jax.random.key(3)
+    copies = parallel.replicate(key)
+    assert copies.shape == (2,)
+    np.testing.assert_array_equal(jax.random.key_data(copies[1]), jax.random.key_data(key))
+
+
+def test_batch_is_split_by_device_then_step():
+    index = np.arange(2 * 4)  # two steps of four examples
+    split = parallel.split_batch({"index": index}, steps=2)["index"]
+    np.testing.assert_array_equal(split, [[[0, 1], [4, 5]], [[2, 3], [6, 7]]])
+
+
+@pytest.mark.parametrize("size", [0, -2, 3])
+def test_batch_size_must_split_evenly(size):
+    with pytest.raises(ConfigError, match=rf"data.batch_size is {size}, .* 2 devices"):
+        parallel.check_batch_size(size)
+    parallel.check_batch_size(4)
+
+
+def on_two_devices(method_of, batch, stability, steps=1):
+    """The LoopState after `steps` steps on the same batch, by pmap and by plain jit."""
+    key = jax.random.key(0)
+    initial = jax.device_get(init_loop_state(method_of(None), batch, key))
+    p_step = parallel.pmap_step(build_step(method_of(parallel.AXIS), stability, 0.9))
+    single_step = jax.jit(build_step(method_of(None), stability, 0.9))
+    many, one = parallel.replicate(initial), initial
+    for _ in range(steps):
+        many = p_step(many, parallel.split_batch(batch), parallel.replicate(key))
+        one = single_step(one, batch, key)
+    return initial, many, one
+
+
+def test_sgd_on_two_devices_is_sgd_on_one():
+    initial, many, one = on_two_devices(toy_method, BATCH, STABILITY, steps=3)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+        parallel.to_host(many),
+        jax.device_get(one),
+    )
+    moved = one.train.params["net"]["w"] - initial.train.params["net"]["w"]
+    assert np.abs(moved).min() > 1e-4  # so a factor of two could not hide
+
+
+def test_devices_hold_the_same_state():
+    _, many, _ = on_two_devices(toy_method, BATCH, STABILITY, steps=2)
+    for leaf in jax.tree.leaves(many):
+        first, second = (np.asarray(shard.data) for shard in leaf.addressable_shards)
+        np.testing.assert_array_equal(first, second)
+
+
+def test_noise_of_an_example_does_not_depend_on_its_device():
+    def noisy(axis_name):
+        method = toy_method(axis_name)
+
+        def update(state, batch, key):
+            new, metrics = method.update(state._replace(extra={"seen": 0}), batch, key)
+            folded = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["index"])
+            drawn = jax.vmap(lambda k: jax.random.normal(k, (2,)))(folded)
+            if axis_name:
+                drawn = jax.lax.all_gather(drawn, axis_name, tiled=True)
+            return new._replace(extra={"drawn": drawn}), metrics
+
+        def init(key, batch):
+            return method.init(key, batch)._replace(extra={"drawn": jnp.zeros((4, 2))})
+
+        return method._replace(init=init, update=update)
+
+    _, many, one = on_two_devices(noisy, BATCH, STABILITY)
+    np.testing.assert_array_equal(
+        parallel.to_host(many).train.extra["drawn"], one.train.extra["drawn"]
+    )
+    assert len(np.unique(one.train.extra["drawn"])) == 8
+
+
+def test_joint_method_on_two_devices_is_that_on_one():
+    config = tiny_config()
+    config.train.warmup_steps = 0
+    dataset = data.open_dataset(config.data, "train")
+    config.data.num_examples = dataset.num_examples
+    batch = data.make_batch(dataset, config.data, 0, 0)
+    # The energies start at zero: their gradient needs no warm-up, but their chains do.
+    _, many, one = on_two_devices(
+        lambda axis: methods.build(config, axis), batch, config.stability, steps=2
+    )
+    many, one = parallel.to_host(many), jax.device_get(one)
+    for name, average in one.metrics.items():  # Adam would hide a factor on the gradients
+        np.testing.assert_allclose(
+            many.metrics[name].total, average.total, rtol=2e-3, atol=1e-4, err_msg=name
+        )
+    assert one.metrics["grad_norm/generator"].total > 1
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4),
+        many.train.params,
+        one.train.params,
+    )
+
+
+def test_steps_in_one_dispatch_equal_single_ones():
+    key = jax.random.key(0)
+    initial = jax.device_get(init_loop_state(toy_method(), BATCH, key))
+    step = build_step(toy_method(parallel.AXIS), STABILITY, 0.9)
+    keys = parallel.replicate(key)
+    parts = [BATCH | {"image": BATCH["image"] + i} for i in range(3)]
+    single = parallel.replicate(initial)
+    for part in parts:
+        single = parallel.pmap_step(step)(single, parallel.split_batch(part), keys)
+    together = {name: np.concatenate([part[name] for part in parts]) for name in BATCH}
+    scanned = parallel.pmap_step(step)(
+        parallel.replicate(initial), parallel.split_batch(together, 3), keys
+    )
+    assert parallel.to_host(scanned).train.step == 3
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+        parallel.to_host(scanned),
+        parallel.to_host(single),
+    )
+
+
+def test_host_copies_survive_the_donation_of_the_state():
+    key = jax.random.key(0)
+    initial = jax.device_get(init_loop_state(toy_method(), BATCH, key))
+    kept = jax.tree.map(np.copy, initial)
+    state = parallel.replicate(initial)
+    copied = parallel.to_host(state)
+    p_step = parallel.pmap_step(build_step(toy_method(parallel.AXIS), STABILITY, 0.9))
+    for _ in range(3):
+        state = p_step(state, parallel.split_batch(BATCH), parallel.replicate(key))
+    assert_equal(initial, kept)
+    assert_equal(copied, kept)
