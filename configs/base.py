@@ -90,7 +90,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     c.stability = ml_collections.ConfigDict()
     c.stability.max_grad_norm = 1e6  # an update beyond this is skipped and counted
-    c.stability.max_energy = 1e5  # likewise for the energies' absolute value
+    c.stability.max_energy = 1e3  # likewise for the energies' batch means
     c.stability.max_skipped = 20  # skipped updates in a row before rolling back
     c.stability.max_rollbacks = 3
     c.stability.energy_backoff = 0.5  # factor on the energies' learning rate at each roll-back

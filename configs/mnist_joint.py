@@ -22,6 +22,7 @@ def get_config(variant: str = "full"):
     c.optim.inference.joint_learning_rate = 1e-4  # at 1e-3 q outruns the energies: they diverge
     c.optim.prior.joint_learning_rate = 3e-5
     c.optim.energy_l2 = 1e-2  # bounds the energies: q climbs them
+    c.stability.max_energy = 100.0  # a healthy run stays below 10
     c.train.num_steps = 13_000
     c.train.warmup_steps = 8_000
     c.train.log_every = 500

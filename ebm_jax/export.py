@@ -77,6 +77,7 @@ def load(directory: str | Path) -> LoadedModel:
         config = ml_collections.ConfigDict(_tuples(description["config"]))
         step = int(description["step"])
         state = InferenceState(**jax.tree.map(jnp.asarray, raw))
+        method = methods.compiled(methods.build(config))
     except FileNotFoundError as error:
         raise DataError(
             f"there is no export in '{directory}' ({Path(error.filename).name} is missing); give "
@@ -87,7 +88,6 @@ def load(directory: str | Path) -> LoadedModel:
             f"the export in '{directory}' cannot be read ({type(error).__name__}: {error}); write "
             "it again by running the training command, which resumes and exports."
         ) from error
-    method = methods.compiled(methods.build(config))
 
     def numbered(function):
         def call(images, key, **options):

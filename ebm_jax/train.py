@@ -20,6 +20,9 @@ from ebm_jax.reporting.writers import MetricWriter, read_metrics
 from ebm_jax.snapshots import write_snapshot
 from ebm_jax.training_step import LoopState, build_step, empty_metrics, init_loop_state
 
+_SHOWN = ("loss/total", "loss/reconstruction_mse", "energy/")  # on the progress line, if there
+_WARN = ("train/skipped", "train/rollbacks")  # likewise, if not zero
+
 
 def train(config: Any, workdir: str | Path, preemption: Preemption | None = None) -> int:
     """Trains until `train.num_steps`, from the newest checkpoint of `workdir` if there is one.
@@ -121,10 +124,6 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
     return step
 
 
-_SHOWN = ("loss/total", "loss/reconstruction_mse", "energy/")  # on the progress line, if there
-_WARN = ("train/skipped", "train/rollbacks")  # likewise, if not zero
-
-
 class _Run:
     """What happens around the steps: logging, pictures, roll-backs, the end."""
 
@@ -197,9 +196,9 @@ class _Run:
             self.checkpointer.close()
             raise DivergedError(
                 f"training diverged at step {step}: {skipped} updates in a row were not finite or "
-                f"too large, after {cfg.max_rollbacks} roll-backs; lower optim.energy's learning "
-                "rate or sampler.prior.step_size, or raise optim.energy_l2. The last good "
-                f"checkpoint is kept in {self.workdir / 'checkpoints'}."
+                f"too large, after {cfg.max_rollbacks} roll-backs; lower the joint_learning_rate of "
+                "optim.prior and optim.energy, or raise optim.energy_l2. The last good checkpoint "
+                f"is kept in {self.workdir / 'checkpoints'}."
             )
         self.checkpointer.wait()
         good_step, good = self.checkpointer.restore(initial, accept=_is_good) or (0, initial)

@@ -82,8 +82,8 @@ def record_run(config: Any, workdir: Path) -> None:
     previous = {}
     if path.exists():
         try:
-            previous = json.loads(path.read_text())
-        except ValueError:
+            previous = dict(json.loads(path.read_text()))
+        except (TypeError, ValueError):
             warnings.warn(f"'{path}' cannot be read; it is written again.", stacklevel=2)
     current = json.loads(json.dumps(config.to_dict()))
     if "config" in previous:
