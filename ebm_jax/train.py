@@ -196,7 +196,7 @@ class _Run:
             self.checkpointer.close()
             raise DivergedError(
                 f"training diverged at step {step}: {skipped} updates in a row were not finite or "
-                f"too large, after {cfg.max_rollbacks} roll-backs; lower the joint_learning_rate of "
+                f"too large, after {cfg.max_rollbacks} roll-backs; lower joint_learning_rate of "
                 "optim.prior and optim.energy, or raise optim.energy_l2. The last good checkpoint "
                 f"is kept in {self.workdir / 'checkpoints'}."
             )
