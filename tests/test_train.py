@@ -268,9 +268,7 @@ def test_single_bad_updates_are_skipped_and_counted(tmp_path, toy):
 def test_repeated_bad_updates_roll_back_with_a_new_key(tmp_path, toy):
     toy(tmp_path / "well")
     spoiled = bad_while(lambda s: (s.step >= 24) & (s.step < 36) & (s.rollbacks == 0))
-    with pytest.warns(
-        UserWarning, match="step 30: 6 updates .* rolling back to step 20 with"
-    ):
+    with pytest.warns(UserWarning, match="step 30: 6 updates .* rolling back to step 20 with"):
         assert toy(tmp_path / "run", spoiled=spoiled, **SHORT) == 40
     step, state = weights_of(tmp_path / "run")
     assert (step, state.rollbacks, state.skipped, state.step) == (40, 1, 0, 40)

@@ -5,6 +5,8 @@ chain, so that a chain of K steps pays for it once; the module that uses them do
 Power-iteration vectors are extra state.
 """
 
+import zlib
+
 import jax
 import jax.numpy as jnp
 
@@ -21,7 +23,7 @@ def init_vectors(params, key: jax.Array):
         if leaf.ndim < 2:
             return None
         name = jax.tree_util.keystr(path)
-        leaf_key = jax.random.fold_in(key, sum(map(ord, name)))
+        leaf_key = jax.random.fold_in(key, zlib.crc32(name.encode()) & 0x7FFFFFFF)
         return _unit(jax.random.normal(leaf_key, (leaf.shape[-1],), leaf.dtype))
 
     return jax.tree_util.tree_map_with_path(one, params)

@@ -81,7 +81,7 @@ def run_chain(
     """
     if keep_every and num_steps % keep_every:
         raise ValueError(f"keep_every={keep_every} does not divide num_steps={num_steps}.")
-    position = jax.lax.stop_gradient(position)
+    position = jax.lax.stop_gradient(position)  # nothing in the chain is differentiated
     num_chains = jax.tree.leaves(position)[0].shape[0]
     fold_in = jax.vmap(jax.random.fold_in, in_axes=(0, None))
 

@@ -68,9 +68,9 @@ def conv_transpose(x, kernel, bias, stride, padding):
 
 def test_conv_generator_is_torchs_arithmetic():
     net = ConvGenerator(8, 2, (4, 3, 2))
-    z = np.random.default_rng(0).normal(size=(1, 5)).astype(np.float32)
-    params = net.init(jax.random.key(0), z)["params"]
-    params = jax.tree.map(lambda p: p + 0.1, params)
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(1, 5)).astype(np.float32)
+    params = jax.tree.map(lambda p: np.float32(0.3 * rng.normal(size=p.shape)), shapes(net, 5)[1])
     layers = [params[f"ConvTranspose_{i}"] for i in range(3)] + [params["Conv_0"]]
     h = z[0][None, None]
     for layer, stride, padding in zip(layers, (1, 2, 2, 1), (0, 1, 1, 1), strict=True):

@@ -1,0 +1,143 @@
+"""evaluate(): what the tasks' JSON says, what is skipped, what is refused."""
+
+import json
+import shutil
+
+import pytest
+
+from ebm_jax import evaluate as evaluation
+from ebm_jax.errors import ConfigError, DataError, PreemptedError
+from ebm_jax.evaluate import evaluate
+from tests.test_train import tiny_config, trained_workdir
+
+TASKS = ("reconstruction", "fd_classifier", "chains")
+
+
+def config_of(*tasks):
+    config = tiny_config()
+    config.eval.tasks = tasks
+    return config
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    return shutil.copytree(trained_workdir(), tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    folder = shutil.copytree(trained_workdir(), tmp_path_factory.mktemp("evaluated") / "run")
+    return folder, evaluate(config_of(*TASKS), folder)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_json_says_how_its_numbers_came_about(evaluated, task):
+    folder, results = evaluated
+    written = json.loads((folder / "eval" / f"{task}.json").read_text())
+    assert written["task"] == task
+    assert (written["step"], written["seed"], written["dataset"]) == (40, 0, "digits")
+    samples = {"reconstruction": 360, "fd_classifier": 120, "chains": 80}[task]
+    assert abs(written["num_samples"] - samples) <= 1
+    assert "averaged weights" in written["protocol"]
+    assert written["settings"]["sampler"]["prior"]["num_steps"] == 5
+    assert written["seconds"] >= 0
+    assert json.loads(json.dumps(results[task])).keys() == written.keys()
+    for figure in written["figures"]:
+        assert (folder / "eval" / figure).stat().st_size > 0
+
+
+def test_fd_classifier_has_its_three_numbers(evaluated):
+    result = evaluated[1]["fd_classifier"]
+    for kind in ("gaussian_prior", "ebm_prior", "reconstruction"):
+        assert result[kind] > 0
+
+
+def test_report_is_written(evaluated):
+    assert "fd_classifier" in (evaluated[0] / "report.html").read_text()
+
+
+def count(monkeypatch):
+    """Counts the runs of the task `reconstruction`, which then costs nothing."""
+    runs = []
+    stub = lambda context: runs.append(context.step) or {"results": {"x": 1.0}}  # noqa: E731
+    monkeypatch.setitem(evaluation.TASKS, "reconstruction", stub)
+    return runs
+
+
+def test_finished_tasks_are_skipped_unless_asked_for_again(workdir, monkeypatch):
+    runs = count(monkeypatch)
+    first = evaluate(config_of("reconstruction"), workdir, again=False)
+    second = evaluate(config_of("reconstruction"), workdir, again=False)
+    assert runs == [40]
+    assert json.loads(json.dumps(second)) == json.loads(json.dumps(first))
+    evaluate(config_of("reconstruction"), workdir, again=True)
+    assert runs == [40, 40]
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [("eval.num_samples", 119), ("sampler.prior.num_steps", 6), ("seed", 1)],
+)
+def test_other_settings_are_another_evaluation(workdir, monkeypatch, key, value):
+    runs = count(monkeypatch)
+    evaluate(config_of("reconstruction"), workdir, again=False)
+    config = config_of("reconstruction")
+    config.update_from_flattened_dict({key: value})
+    evaluate(config, workdir, again=False)
+    assert runs == [40, 40]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_unreadable_result_is_made_again(workdir, monkeypatch, content):
+    runs = count(monkeypatch)
+    (workdir / "eval").mkdir()
+    (workdir / "eval" / "reconstruction.json").write_text(content)
+    evaluate(config_of("reconstruction"), workdir, again=False)
+    assert runs == [40]
+
+
+def test_unknown_task(workdir):
+    with pytest.raises(ConfigError, match="eval.tasks names 'fib'; known tasks: chains, "):
+        evaluate(config_of("fib"), workdir)
+
+
+def test_no_checkpoint(tmp_path):
+    with pytest.raises(ConfigError, match="there is no checkpoint in .*train first"):
+        evaluate(config_of("reconstruction"), tmp_path)
+
+
+def test_no_readable_checkpoint(workdir):
+    for file in (workdir / "checkpoints").rglob("manifest.ocdbt"):
+        file.unlink()
+    before = sorted(workdir.rglob("*"))
+    with (
+        pytest.warns(UserWarning, match="cannot be read"),
+        pytest.raises(ConfigError, match="no checkpoint in .* can be read; train again"),
+    ):
+        evaluate(config_of("reconstruction"), workdir)
+    assert sorted(workdir.rglob("*")) == before
+
+
+def test_other_model_than_the_checkpoints(workdir):
+    config = config_of("reconstruction")
+    config.model.latent_sizes = (4, 3)
+    with pytest.raises(ConfigError, match="does not fit the config: .* is float32"):
+        evaluate(config, workdir)
+
+
+def test_fd_classifier_of_colour_images_is_refused_at_once():
+    class Colour:
+        name, num_classes, image_shape = "svhn", 10, (32, 32, 3)
+
+    with pytest.raises(DataError, match="needs grey images"):
+        evaluation.check_tasks(config_of("fd_classifier"), Colour)
+    evaluation.check_tasks(config_of("chains"), Colour)
+
+
+def test_signal_between_chunks(workdir):
+    class Signalled:
+        requested = "SIGINT"
+
+    with pytest.raises(PreemptedError, match="SIGINT received during the evaluation"):
+        evaluate(config_of("reconstruction"), workdir, Signalled())
+    assert not (workdir / "eval" / "reconstruction.json").exists()

@@ -1,0 +1,131 @@
+"""Exports: what is loaded samples and scores as the checkpoint's averaged parameters do."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+import ebm_jax
+from ebm_jax import export, methods
+from ebm_jax.errors import DataError
+from ebm_jax.evaluate import open_context
+from tests.test_train import tiny_config, trained_workdir
+
+KEY = jax.random.key(5)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return export.load(trained_workdir() / "export")
+
+
+@pytest.fixture(scope="module")
+def context():
+    return open_context(tiny_config(), trained_workdir())
+
+
+@pytest.fixture(scope="module")
+def images(context):
+    return context.eval_set.fetch(np.arange(3))[0].astype(np.float32) / 127.5 - 1
+
+
+def test_parameters_are_the_checkpoints_averages(model, context):
+    assert model.step == context.step == 40
+    assert jax.tree.structure(model.state.params) == jax.tree.structure(context.state.params)
+    jax.tree.map(np.testing.assert_array_equal, model.state.params, context.state.params)
+
+
+@pytest.mark.parametrize("prior", ["ebm", "gaussian"])
+def test_samples_are_the_methods(model, context, prior):
+    expected = context.method.sample(context.state, KEY, 6, prior=prior)
+    drawn = model.sample(KEY, 6, prior=prior)
+    assert drawn.images.shape == (6, 8, 8, 1)
+    np.testing.assert_array_equal(drawn.images, expected.images)
+    assert np.unique(np.asarray(drawn.images), axis=0).shape[0] == 6
+
+
+def test_sample_does_not_depend_on_how_many_are_drawn(model):
+    many = np.asarray(model.sample(KEY, 6).images)
+    few = np.asarray(model.sample(KEY, 2, start=4).images)
+    np.testing.assert_allclose(few, many[4:], atol=1e-5)
+
+
+def test_inference_and_scores(model, context, images):
+    index = np.arange(3)
+    z = model.posterior(images, KEY)
+    assert [layer.shape for layer in z] == [(3, 4), (3, 2)]
+    restored = model.reconstruct(images, KEY)
+    assert restored.shape == images.shape
+    expected = context.method.reconstruct(context.state, images, KEY, index)
+    np.testing.assert_array_equal(restored, expected)
+    for k in (0, 1):
+        scores = model.log_score(images, KEY, k=k)
+        assert scores.shape == (3,) and np.isfinite(scores).all()
+        expected = context.method.log_score(context.state, images, KEY, index, k=k)
+        np.testing.assert_array_equal(scores, expected)
+
+
+def test_package_loads_exports(model, context):
+    loaded = ebm_jax.load(str(trained_workdir() / "export"))
+    assert loaded.config.model.latent_sizes == (4, 2)
+    assert loaded.config.data.num_examples == context.train_set.num_examples
+    np.testing.assert_array_equal(
+        loaded.state.params["generator"]["Dense_0"]["kernel"]
+        if "Dense_0" in loaded.state.params["generator"]
+        else jax.tree.leaves(loaded.state.params["generator"])[0],
+        jax.tree.leaves(model.state.params["generator"])[0],
+    )
+
+
+def test_export_is_two_files():
+    assert {p.name for p in (trained_workdir() / "export").iterdir()} == {
+        "config.json",
+        "params.msgpack",
+    }
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return shutil.copytree(trained_workdir() / "export", tmp_path / "export")
+
+
+def test_missing_export(tmp_path):
+    with pytest.raises(DataError, match=r"no export in '.*' \(config.json is missing\)"):
+        export.load(tmp_path)
+
+
+def test_missing_parameters(copy):
+    (copy / "params.msgpack").unlink()
+    with pytest.raises(DataError, match="params.msgpack is missing"):
+        export.load(copy)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, -1])
+def test_truncated_parameters(copy, kept):
+    path = copy / "params.msgpack"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DataError, match="cannot be read .*; write it again by running"):
+        export.load(copy)
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", '{"config": {}, "step": 1}', "[]"])
+def test_damaged_config(copy, text):
+    (copy / "config.json").write_text(text)
+    with pytest.raises(DataError, match="cannot be read"):
+        export.load(copy)
+
+
+def test_interrupted_export_leaves_the_old_one(copy, monkeypatch):
+    before = (copy / "params.msgpack").read_bytes()
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export.os, "replace", fail)
+    state = methods.InferenceState({"w": np.zeros(3)}, {})
+    with pytest.raises(OSError):
+        export.write_export(copy, tiny_config(), 50, state)
+    assert (copy / "params.msgpack").read_bytes() == before
+    assert json.loads((copy / "config.json").read_text())["step"] == 40

@@ -1,0 +1,57 @@
+"""The command line's modes, and that each says in a sentence what it lacks."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ebm_jax import modes
+from ebm_jax.errors import ConfigError
+from tests.test_train import tiny_config, trained_workdir
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_unknown_mode():
+    with pytest.raises(ConfigError, match="--mode is 'teach'; use one of: train, eval, sample"):
+        modes.run("teach", tiny_config(), "run")
+
+
+@pytest.mark.parametrize("mode", ["eval", "sample"])
+def test_nothing_to_evaluate_or_sample(tmp_path, mode):
+    with pytest.raises(ConfigError, match="there is no checkpoint in .*; train first"):
+        modes.run(mode, tiny_config(), str(tmp_path / "run"))
+
+
+def test_tasks_and_settings_are_checked_before_any_work(tmp_path):
+    config = tiny_config()
+    config.eval.tasks = ("reconstruction", "fib")
+    with pytest.raises(ConfigError, match="eval.tasks names 'fib'"):
+        modes.run("train", config, str(tmp_path / "run"))
+    config = tiny_config()
+    config.train.log_every = 0
+    with pytest.raises(ConfigError, match="train.log_every is 0"):
+        modes.run("train", config, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_samples_are_written(tmp_path, capsys):
+    folder = shutil.copytree(trained_workdir(), tmp_path / "run")
+    modes.run("sample", tiny_config(), str(folder))
+    images = np.load(folder / "samples" / "samples.npz")["images"]
+    assert images.shape == (120, 8, 8, 1) and images.dtype == np.uint8
+    assert images.std() > 1
+    assert Image.open(folder / "samples" / "samples.png").size[0] > 5 * 8
+    assert "120 samples of step 40" in capsys.readouterr().out
+
+
+def test_dry_run_writes_nothing(tmp_path, capsys):
+    modes.run("dry_run", tiny_config(), None)
+    modes_output = capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    for part in ("batch_size: 16", "split train", "generator", "energy", "GFLOP"):
+        assert part in modes_output
