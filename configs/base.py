@@ -12,7 +12,7 @@ def network_optimiser(learning_rate: float) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(
         dict(
             learning_rate=learning_rate,
-            joint_learning_rate=learning_rate,  # after `train.warmup_steps`
+            joint_learning_rate=placeholder(float),  # after `train.warmup_steps`; default: the same
             b1=0.9,
             b2=0.999,
             l2=0.0,  # added to the gradient before Adam (PyTorch's `weight_decay`), not AdamW
@@ -98,6 +98,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval = ml_collections.ConfigDict()
     c.eval.tasks = ("fd_classifier", "chains", "reconstruction")
     c.eval.num_samples = 2000
+    c.eval.num_reconstructions = placeholder(int)  # default: the whole evaluation split
     c.eval.batch_size = 500
     c.eval.grid = 64  # images in a grid
     c.eval.prior_steps = placeholder(int)  # default: sampler.prior.num_steps
@@ -134,7 +135,10 @@ def finish(c: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigD
     c.train.log_every = 20
     c.train.checkpoint_every = 20
     c.train.image_every = 60
+    for chain in (c.sampler.prior, c.sampler.posterior):
+        chain.num_steps = min(chain.num_steps, 10)
     c.eval.num_samples = 200
+    c.eval.num_reconstructions = 100
     c.eval.batch_size = 100
     c.eval.grid = 25
     c.eval.long_chain_steps = 100

@@ -12,7 +12,7 @@ def get_config(variant: str = "full"):
     c.sampler.prior.num_steps = 60
     c.sampler.prior.step_size = 0.4
     c.optim.energy_l2 = 1e-3
-    c.optim.energy.joint_learning_rate = 5e-4  # at 1e-4 the energy gains almost nothing
+    c.optim.energy.learning_rate = 5e-4  # at 1e-4 the energy gains almost nothing
     c.train.num_steps = 7000
     c.eval.posterior = "langevin"
     return base.finish(c, variant)

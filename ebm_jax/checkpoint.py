@@ -5,7 +5,9 @@ first; one that cannot be read is set aside with a warning and the one before it
 and batches are functions of (seed, step), nothing else needs saving.
 """
 
+import functools
 import shutil
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -29,12 +31,26 @@ def _describe(state: Any) -> dict[str, str]:
     }
 
 
+@functools.cache  # once per process
+def _ignore_late_reads() -> None:
+    """Drops what TensorStore's other reads report after one has failed and ended the event loop."""
+    report = sys.unraisablehook
+
+    def hook(unraisable):
+        error = unraisable.exc_value
+        if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+            report(unraisable)
+
+    sys.unraisablehook = hook
+
+
 class Checkpointer:
     """Saves and restores the LoopStates of one workdir.
 
     Args:
       workdir: its `checkpoints/` folder is used, and created.
       keep: how many checkpoints stay.
+      read_only: never writes, deletes or moves anything.
     """
 
     def __init__(self, workdir: str | Path, keep: int = 3, *, read_only: bool = False):
@@ -78,10 +94,10 @@ class Checkpointer:
 
     def _unwritable(self, step, error) -> ConfigError:
         what = "checkpoint" if step is None else f"the checkpoint of step {step}"
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         return ConfigError(
-            f"cannot write {what} in {self._directory} ({reason[:300]}); free some space or make "
-            "the folder writable and run the same command again: earlier checkpoints are intact."
+            f"cannot write {what} in {self._directory} ({_first_line(error)}); free some space or "
+            "make the folder writable and run the same command again: earlier checkpoints are "
+            "intact."
         )
 
     def steps(self) -> list[int]:
@@ -101,21 +117,37 @@ class Checkpointer:
           (step, state of numpy arrays), or None when there is no such checkpoint.
 
         Raises:
-          ConfigError: the checkpoint's shapes are not those of `like`.
+          ConfigError: the checkpoint's shapes are not those of `like`, or there are checkpoints and
+            none can be read (only the one of step 0 is replaced silently: nothing is lost with it).
         """
+        unreadable = {}
+        found = self._newest(like, accept, unreadable)
+        if found is None and any(unreadable):
+            step, error = max(unreadable.items())
+            raise ConfigError(
+                f"none of the checkpoints in {self._directory} can be read (step {step}: "
+                f"{_first_line(error)}); mend the folder, or start afresh in another --workdir."
+            )
+        for step, error in unreadable.items():
+            self._set_aside(step, error)
+        return found
+
+    def _newest(self, like, accept, unreadable):
+        """`restore`'s search; the steps that cannot be read are added to `unreadable`."""
+        _ignore_late_reads()
         expected = _describe(like)
         abstract = jax.tree.map(lambda x: np.empty(np.shape(x), np.asarray(x).dtype), like)
         for step in reversed(self.steps()):
             try:
                 shapes = self._read(step, shapes=ocp.args.JsonRestore())
             except Exception as error:
-                self._set_aside(step, error)
+                unreadable[step] = error
                 continue
             self._check_shapes(step, shapes, expected)
             try:
                 state = self._read(step, state=ocp.args.StandardRestore(abstract))
             except Exception as error:
-                self._set_aside(step, error)
+                unreadable[step] = error
                 continue
             state = jax.tree.map(np.asarray, state)
             if accept(state):
@@ -144,10 +176,9 @@ class Checkpointer:
 
     def _set_aside(self, step, error):
         """Moves an unreadable checkpoint out of the way, so that its step can be saved again."""
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         warnings.warn(
-            f"the checkpoint of step {step} in {self._directory} cannot be read ({first_line}); "
-            "falling back to the one before it.",
+            f"the checkpoint of step {step} in {self._directory} cannot be read "
+            f"({_first_line(error)}); falling back to the one before it.",
             stacklevel=3,
         )
         if self._read_only:
@@ -166,3 +197,7 @@ class Checkpointer:
         """
         self.wait()
         self._manager.close()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -11,39 +11,14 @@ import jax
 from ebm_jax import data, methods
 from ebm_jax import workdir as workdirs
 from ebm_jax.checkpoint import Checkpointer
-from ebm_jax.errors import ConfigError, DataError, PreemptedError
+from ebm_jax.errors import ConfigError, PreemptedError
 from ebm_jax.evaluation import TASKS
 from ebm_jax.evaluation.context import Context
 from ebm_jax.preemption import Preemption
+from ebm_jax.reporting.files import write_json
 from ebm_jax.reporting.report import write_report
-from ebm_jax.reporting.writers import write_json
 from ebm_jax.training_step import init_loop_state
-
-
-def validate_tasks(config: Any) -> None:
-    """Raises ConfigError for a task that does not exist."""
-    for name in config.eval.tasks:
-        if name not in TASKS:
-            raise ConfigError(
-                f"eval.tasks names '{name}'; known tasks: {', '.join(sorted(TASKS))}."
-            )
-
-
-def check_tasks(config: Any, dataset: Any) -> None:
-    """Raises DataError when a task cannot run on this data set: better before training than after.
-
-    Args:
-      config: the experiment's config.
-      dataset: its training images.
-    """
-    if "fd_classifier" in config.eval.tasks and (
-        dataset.num_classes < 2 or dataset.image_shape[-1] != 1
-    ):
-        raise DataError(
-            f"eval.tasks names fd_classifier, which needs grey images with labels, but "
-            f"'{dataset.name}' has {dataset.num_classes} classes and {dataset.image_shape[-1]} "
-            "channels; leave it out, e.g. --config.eval.tasks=\"('chains', 'reconstruction')\"."
-        )
+from ebm_jax.validation import validate, validate_tasks
 
 
 def open_context(
@@ -107,16 +82,20 @@ def evaluate(
                 "run the same command again to go on."
             )
 
-    validate_tasks(config)
+    validate(config)
     context = open_context(config, workdirs.prepare(workdir), poll)
-    check_tasks(config, context.train_set)
+    validate_tasks(config, context.train_set)
+    workdirs.warn_of_changes(
+        config, context.folder.parent, ignored=("train.", "eval.", "stability.")
+    )
     context.folder.mkdir(exist_ok=True)
     settings = json.loads(json.dumps(config.eval.to_dict() | {"sampler": config.sampler.to_dict()}))
     results = {}
     for name in config.eval.tasks:
         path = context.folder / f"{name}.json"
         done = _read_json(path)
-        if not again and done.get("step") == context.step and done.get("settings") == settings:
+        same = {"step": context.step, "seed": config.seed, "settings": settings}
+        if not again and same.items() <= done.items():
             results[name] = done
             continue
         started = time.monotonic()
@@ -137,8 +116,8 @@ def evaluate(
 
 def _read_json(path: Path) -> dict:
     try:
-        return json.loads(path.read_text())
+        return dict(json.loads(path.read_text()))
     except FileNotFoundError:
         return {}
-    except ValueError:
+    except (TypeError, ValueError):
         return {}  # half-written by an interrupted run: the task runs again

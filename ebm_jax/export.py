@@ -1,7 +1,6 @@
 """Inference exports: averaged parameters and the config, in two files, and how to use them."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import ml_collections
 from ebm_jax import methods
 from ebm_jax.errors import DataError
 from ebm_jax.methods import InferenceState, Samples
+from ebm_jax.reporting.files import write_bytes
 
 _CONFIG, _PARAMETERS = "config.json", "params.msgpack"
 
@@ -56,9 +56,7 @@ def write_export(directory: str | Path, config: Any, step: int, state: Inference
         (_PARAMETERS, flax.serialization.msgpack_serialize(jax.device_get(state._asdict()))),
         (_CONFIG, text.encode()),
     ):
-        temporary = directory / f".{name}.{os.getpid()}"
-        temporary.write_bytes(content)
-        os.replace(temporary, directory / name)
+        write_bytes(directory / name, content)
 
 
 def load(directory: str | Path) -> LoadedModel:

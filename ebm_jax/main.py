@@ -16,9 +16,10 @@ _MODE = flags.DEFINE_string("mode", "train", "train | eval | sample | dry_run")
 def main(argv: list[str]) -> int:
     """Parses the flags and runs one mode; returns the exit code (see README)."""
     logging.set_verbosity(logging.WARNING)
-    warnings.showwarning = lambda message, *_, **__: print(
-        f"warning: {message}", file=sys.stderr, flush=True
-    )
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    if {"--help", "-h", "--helpshort", "--helpfull"} & set(argv):
+        print(__doc__, flags.FLAGS.main_module_help(), sep="\n")
+        return 0
     try:
         _parse(argv)
         from ebm_jax import modes  # after the flags: importing jax takes seconds
@@ -30,11 +31,9 @@ def main(argv: list[str]) -> int:
         return error.exit_code
     except OSError as error:
         where = f" '{error.filename}'" if error.filename else ""
-        print(
-            f"error: writing or reading{where} failed ({error.strerror or error}); free some space "
-            "or mend the permissions and run the same command again: what was saved is intact.",
-            file=sys.stderr,
-        )
+        what = f"error: writing or reading{where} failed ({error.strerror or error}); free some"
+        what += " space or mend the permissions and run the same command again: what was saved is"
+        print(what, "intact.", file=sys.stderr)
         return ConfigError.exit_code
 
 

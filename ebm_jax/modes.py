@@ -2,7 +2,6 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,14 +10,16 @@ from clu import parameter_overview
 
 from ebm_jax import data, methods, parallel
 from ebm_jax import workdir as workdirs
+from ebm_jax.cache import cache_root
 from ebm_jax.errors import ConfigError
-from ebm_jax.evaluate import check_tasks, evaluate, open_context, validate_tasks
+from ebm_jax.evaluate import evaluate, open_context
 from ebm_jax.evaluation.context import sample_images
 from ebm_jax.preemption import Preemption
 from ebm_jax.reporting.grids import save_grid
 from ebm_jax.reporting.summary import print_summary
 from ebm_jax.train import train
 from ebm_jax.training_step import init_loop_state
+from ebm_jax.validation import validate, validate_tasks
 
 
 def run(mode: str, config: Any, workdir: str | None) -> None:
@@ -36,14 +37,13 @@ def run(mode: str, config: Any, workdir: str | None) -> None:
     if mode not in modes:
         raise ConfigError(f"--mode is '{mode}'; use one of: {', '.join(modes)}.")
     _use_compilation_cache()
-    workdirs.validate(config)
-    validate_tasks(config)
+    validate(config)
     modes[mode](config, workdir)
 
 
 def _train(config, workdir):
     with Preemption() as preemption:
-        check_tasks(config, data.open_dataset(config.data, config.data.train_split))
+        validate_tasks(config, data.open_dataset(config.data, config.data.train_split))
         train(config, workdir, preemption)
         print_summary(evaluate(config, workdir, preemption, again=False), workdir)
 
@@ -60,8 +60,7 @@ def _sample(config, workdir):
     images = sample_images(context, "samples", config.eval.num_samples, prior=prior)
     folder.mkdir(exist_ok=True)
     low, high = config.data.range
-    pixels = np.round(255 * np.clip((images - low) / (high - low), 0, 1)).astype(np.uint8)
-    np.savez_compressed(folder / "samples.npz", images=pixels)
+    np.savez_compressed(folder / "samples.npz", images=data.to_uint8(images, (low, high)))
     grid = folder / "samples.png"
     save_grid(grid, images[: config.eval.grid], value_range=(low, high))
     print(f"{len(images)} samples of step {context.step}: {folder / 'samples.npz'}, {grid}")
@@ -98,6 +97,5 @@ def _use_compilation_cache():
     if jax.config.jax_compilation_cache_dir is None and "JAX_ENABLE_COMPILATION_CACHE" not in (
         os.environ
     ):
-        root = os.environ.get("EBM_JAX_CACHE") or Path.home() / ".cache" / "ebm_jax"
-        jax.config.update("jax_compilation_cache_dir", str(Path(root) / "compiled"))
+        jax.config.update("jax_compilation_cache_dir", str(cache_root() / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

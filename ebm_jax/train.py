@@ -19,6 +19,7 @@ from ebm_jax.reporting.progress import Progress
 from ebm_jax.reporting.writers import MetricWriter, read_metrics
 from ebm_jax.snapshots import write_snapshot
 from ebm_jax.training_step import LoopState, build_step, empty_metrics, init_loop_state
+from ebm_jax.validation import validate
 
 _SHOWN = ("loss/total", "loss/reconstruction_mse", "energy/")  # on the progress line, if there
 _WARN = ("train/skipped", "train/rollbacks")  # likewise, if not zero
@@ -52,7 +53,7 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
     if preemption is None:
         with Preemption() as preemption:
             return train(config, workdir, preemption)
-    workdirs.validate(config)
+    validate(config)
     parallel.check_batch_size(config.data.batch_size)
     workdir = workdirs.prepare(workdir)
     dataset = data.open_dataset(config.data, config.data.train_split)
@@ -196,9 +197,8 @@ class _Run:
             self.checkpointer.close()
             raise DivergedError(
                 f"training diverged at step {step}: {skipped} updates in a row were not finite or "
-                f"too large, after {cfg.max_rollbacks} roll-backs; lower joint_learning_rate of "
-                "optim.prior and optim.energy, or raise optim.energy_l2. The last good checkpoint "
-                f"is kept in {self.workdir / 'checkpoints'}."
+                f"too large, after {cfg.max_rollbacks} roll-backs; {self.method.advice}. "
+                f"The last good checkpoint is kept in {self.workdir / 'checkpoints'}."
             )
         self.checkpointer.wait()
         good_step, good = self.checkpointer.restore(initial, accept=_is_good) or (0, initial)
@@ -207,11 +207,12 @@ class _Run:
             self.checkpointer.save(0, initial)
         warnings.warn(
             f"step {step}: {skipped} updates in a row were skipped; rolling back to step "
-            f"{good_step} with a new key and the energies' learning rate × "
+            f"{good_step} with a new key and a smaller energy step, × "
             f"{cfg.energy_backoff**rollbacks:g} (roll-back {rollbacks} of {cfg.max_rollbacks}).",
             stacklevel=2,
         )
-        train = good.train._replace(rollbacks=np.int32(rollbacks))
+        total_skipped = np.int32(parallel.to_host(state.train.skipped))
+        train = good.train._replace(rollbacks=np.int32(rollbacks), skipped=total_skipped)
         return good_step, good._replace(train=train)
 
     def preempt(self, step, state):

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -12,45 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import ml_collections
 
 from ebm_jax.errors import ConfigError
-from ebm_jax.reporting.writers import write_json
+from ebm_jax.reporting.files import write_json
+from ebm_jax.reporting.tables import flatten
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-
-
-def validate(config: Any) -> None:
-    """Checks what no single part can check for itself.
-
-    Raises:
-      ConfigError: a duration is not positive, or durations do not fit `train.steps_per_dispatch`.
-    """
-    train = config.train
-    for name in ("num_steps", "log_every", "checkpoint_every", "image_every"):
-        if train[name] <= 0:
-            raise ConfigError(f"train.{name} is {train[name]}; it must be positive.")
-    if train.steps_per_dispatch <= 0:
-        raise ConfigError(
-            f"train.steps_per_dispatch is {train.steps_per_dispatch}; it must be positive."
-        )
-    for name in ("num_steps", "log_every", "checkpoint_every", "image_every"):
-        if train[name] % train.steps_per_dispatch:
-            raise ConfigError(
-                f"train.{name} is {train[name]}, no multiple of train.steps_per_dispatch = "
-                f"{train.steps_per_dispatch}; change one of the two."
-            )
-    if not 0 <= train.ema_decay < 1:
-        raise ConfigError(f"train.ema_decay is {train.ema_decay}; it must be in [0, 1).")
-    if config.compute_dtype not in ("float32", "bfloat16"):
-        raise ConfigError(
-            f"compute_dtype is '{config.compute_dtype}'; use 'float32' or 'bfloat16'."
-        )
-    if not config.model.latent_sizes or min(config.model.latent_sizes) <= 0:
-        raise ConfigError(
-            f"model.latent_sizes is {tuple(config.model.latent_sizes)}; give one positive size per "
-            "layer, bottom first."
-        )
 
 
 def prepare(workdir: str | Path) -> Path:
@@ -72,6 +40,40 @@ def prepare(workdir: str | Path) -> Path:
     return path
 
 
+def warn_of_changes(config: Any, workdir: Path, ignored: tuple[str, ...]) -> dict:
+    """Names, in one warning, the settings that differ from those recorded in the folder.
+
+    Args:
+      config: the config about to be used.
+      workdir: the run's folder.
+      ignored: beginnings of setting names that may differ.
+
+    Returns:
+      The recorded `config.json`; empty when there is none or it cannot be read.
+    """
+    path = workdir / "config.json"
+    try:
+        recorded = dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        return {}
+    except (TypeError, ValueError):
+        warnings.warn(f"'{path}' cannot be read.", stacklevel=2)
+        return {}
+    old = flatten(recorded.get("config", {}), ".")
+    new = flatten(json.loads(json.dumps(config.to_dict())), ".")
+    changes = [
+        f"{key}: {old.get(key)} → {new.get(key)}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and not key.startswith(ignored)
+    ]
+    if old and changes:
+        warnings.warn(
+            f"'{workdir}' goes on with other settings than before: {'; '.join(changes)}",
+            stacklevel=2,
+        )
+    return recorded
+
+
 def record_run(config: Any, workdir: Path) -> None:
     """Writes `config.json`: resolved config, command, versions, hardware and git commit.
 
@@ -79,30 +81,13 @@ def record_run(config: Any, workdir: Path) -> None:
     the length of the run, which is meant to be extended.
     """
     path = workdir / "config.json"
-    previous = {}
-    if path.exists():
-        try:
-            previous = dict(json.loads(path.read_text()))
-        except (TypeError, ValueError):
-            warnings.warn(f"'{path}' cannot be read; it is written again.", stacklevel=2)
+    previous = warn_of_changes(config, workdir, ignored=("train.num_steps",))
     current = json.loads(json.dumps(config.to_dict()))
-    if "config" in previous:
-        old, new = _flatten(previous["config"]), _flatten(current)
-        changes = [
-            f"{key}: {old.get(key)} → {new.get(key)}"
-            for key in sorted(old.keys() | new.keys())
-            if old.get(key) != new.get(key) and key != "train.num_steps"
-        ]
-        if changes:
-            warnings.warn(
-                f"resuming '{workdir}' with other settings than before: {'; '.join(changes)}",
-                stacklevel=2,
-            )
     write_json(
         path,
         {
             "config": current,
-            "command": " ".join(["python", "-m", "ebm_jax.main", *sys.argv[1:]]),
+            "command": shlex.join(["python", "-m", "ebm_jax.main", *sys.argv[1:]]),
             "versions": {
                 "python": platform.python_version(),
                 **{name: metadata.version(name) for name in _PACKAGES},
@@ -112,14 +97,6 @@ def record_run(config: Any, workdir: Path) -> None:
             "started": previous.get("started", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
         },
     )
-
-
-def read_config(workdir: Path) -> ml_collections.ConfigDict | None:
-    """The config an earlier run recorded in this folder, or None."""
-    path = workdir / "config.json"
-    if not path.exists():
-        return None
-    return ml_collections.ConfigDict(json.loads(path.read_text())["config"])
 
 
 def describe_hardware() -> str:
@@ -149,13 +126,3 @@ def git_commit() -> str:
         return commit.stdout.strip() + ("-dirty" if dirty else "")
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
-
-
-def _flatten(tree: dict, prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat

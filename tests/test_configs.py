@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ebm_jax import evaluate, methods, workdir
+from ebm_jax import methods
+from ebm_jax.validation import validate
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = sorted(p for p in (ROOT / "configs").glob("*_*.py") if p.stem != "__init__")
@@ -37,8 +38,7 @@ def state_shapes(c):
 @pytest.mark.parametrize("variant", [(), ("quick",)], ids=["full", "quick"])
 def test_config_builds(path, variant):
     c = get(path, *variant)
-    workdir.validate(c)
-    evaluate.validate_tasks(c)
+    validate(c)
     _, state, (after, metrics) = state_shapes(c)
     same = jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), state, after)
     assert all(jax.tree.leaves(same))

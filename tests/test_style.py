@@ -38,7 +38,7 @@ ALLOWED = {
     "methods": {"samplers", "densities", "models", "nn", "randomness", "errors"},
     "data": {"errors"},
     "reporting": {"errors"},
-    "evaluation": {"methods", "data", "reporting", "randomness", "errors"},
+    "evaluation": {"methods", "data", "reporting", "randomness", "cache", "errors"},
 }
 
 

@@ -11,29 +11,6 @@ from ebm_jax.errors import ConfigError
 from tests.test_train import tiny_config
 
 
-@pytest.mark.parametrize(
-    "key, value, message",
-    [
-        ("train.num_steps", 0, "train.num_steps is 0; it must be positive"),
-        ("train.log_every", -1, "train.log_every is -1; it must be positive"),
-        ("train.checkpoint_every", 0, "train.checkpoint_every is 0"),
-        ("train.image_every", 0, "train.image_every is 0"),
-        ("train.steps_per_dispatch", 0, "train.steps_per_dispatch is 0"),
-        ("train.steps_per_dispatch", 3, "train.num_steps is 40, no multiple .* = 3"),
-        ("train.ema_decay", 1.0, r"train.ema_decay is 1.0; it must be in \[0, 1\)"),
-        ("compute_dtype", "float16", "compute_dtype is 'float16'; use 'float32' or 'bfloat16'"),
-        ("model.latent_sizes", (4, 0), r"model.latent_sizes is \(4, 0\)"),
-        ("model.latent_sizes", (), r"model.latent_sizes is \(\)"),
-    ],
-)
-def test_senseless_settings(key, value, message):
-    config = tiny_config()
-    workdirs.validate(config)
-    config.update_from_flattened_dict({key: value})
-    with pytest.raises(ConfigError, match=message):
-        workdirs.validate(config)
-
-
 def test_folder_is_made_and_left_empty(tmp_path):
     path = workdirs.prepare(tmp_path / "a" / "b")
     assert path == tmp_path / "a" / "b"
@@ -60,11 +37,6 @@ def test_record_of_a_run(tmp_path, monkeypatch):
     assert "CPU cores" in record["hardware"]
     commit = record["git_commit"].removesuffix("-dirty")
     assert commit == "unknown" or (len(commit) == 40 and int(commit, 16))
-    assert workdirs.read_config(tmp_path).model.latent_sizes == [4, 2]
-
-
-def test_no_record(tmp_path):
-    assert workdirs.read_config(tmp_path) is None
 
 
 def test_changed_settings_are_named(tmp_path):
@@ -85,7 +57,7 @@ def test_longer_run_is_no_changed_setting(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         workdirs.record_run(config, tmp_path)
-    assert workdirs.read_config(tmp_path).train.num_steps == 80
+    assert json.loads((tmp_path / "config.json").read_text())["config"]["train"]["num_steps"] == 80
 
 
 def test_start_of_the_first_run_is_kept(tmp_path):
@@ -99,6 +71,6 @@ def test_start_of_the_first_run_is_kept(tmp_path):
 @pytest.mark.parametrize("content", ["", "{", "[1, 2]"])
 def test_unreadable_record_is_written_again(tmp_path, content):
     (tmp_path / "config.json").write_text(content)
-    with pytest.warns(UserWarning, match="config.json' cannot be read; it is written again"):
+    with pytest.warns(UserWarning, match="config.json' cannot be read"):
         workdirs.record_run(tiny_config(), tmp_path)
-    assert workdirs.read_config(tmp_path).seed == 0
+    assert json.loads((tmp_path / "config.json").read_text())["config"]["seed"] == 0

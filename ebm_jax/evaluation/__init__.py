@@ -7,3 +7,6 @@ TASKS = {
     "fd_classifier": generation.run,
     "reconstruction": reconstruction.run,
 }
+
+# Tasks that compare samples by their Fréchet distance, and the setting with their number.
+JUDGED = {"chains": "long_chain_samples", "fd_classifier": "num_samples"}

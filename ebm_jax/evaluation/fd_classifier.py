@@ -5,7 +5,7 @@ own, trained on the data set's labels, and its scale means nothing beside Incept
 compare only if they come from the same classifier (`Classifier.fingerprint`), the same reference
 split and the same number of samples.
 
-Protocol `fd_classifier_train_n2000`: 2000 samples in [-1, 1], clipped and never stretched,
+Protocol: samples in [-1, 1], clipped and never stretched,
 against every image of the training split; 64-d linear pre-activations of the penultimate layer;
 float64 moments with the n - 1 covariance; classifier trained with seed 0 on the training split.
 """
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from ebm_jax.cache import cache_root
 from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.evaluation.classifier import (
     FEATURE_WIDTH,
@@ -49,11 +50,6 @@ class Classifier(NamedTuple):
     fingerprint: str
 
 
-def protocol(num_samples: int, split: str = "train") -> str:
-    """Returns the metric's full name, e.g. `fd_classifier_train_n2000`."""
-    return f"fd_classifier_{split}_n{num_samples}"
-
-
 def classifier_for(
     dataset_name: str, images: np.ndarray, labels: np.ndarray, cache_dir: str | Path | None = None
 ) -> Classifier:
@@ -78,7 +74,7 @@ def classifier_for(
     images, labels = check_training_set(images, labels)
     digest = _digest({"images": images, "labels": labels, "version": np.array(VERSION)})
     if cache_dir is None:
-        cache_dir = os.environ.get("EBM_JAX_CACHE") or Path.home() / ".cache" / "ebm_jax"
+        cache_dir = cache_root()
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", dataset_name).strip("._")[:80] or "unnamed"
     path = Path(cache_dir) / "fd_classifier" / f"{stem}-{digest}.npz"
     if path.exists():
@@ -105,7 +101,7 @@ def fd_classifier(classifier: Classifier, images: np.ndarray) -> float:
         images: samples [N, H, W, C], float in [-1, 1] (values outside are clipped), N >= 65.
 
     Returns:
-        The distance, to be named `protocol(N)`.
+        The distance.
 
     Raises:
         ConfigError: too few samples for a covariance of full rank.

@@ -59,6 +59,8 @@ def judge_of(context: Context) -> classifiers.Classifier:
 
 
 def distance(judge: classifiers.Classifier, images: np.ndarray, value_range) -> float:
-    """fd_classifier of images [n, H, W, C] in `value_range`."""
+    """fd_classifier of images [n, H, W, C] in `value_range`; NaN when a chain has blown up."""
+    if not np.isfinite(images).all():
+        return float("nan")
     low, high = value_range
     return classifiers.fd_classifier(judge, (images - low) / (high - low) * 2 - 1)

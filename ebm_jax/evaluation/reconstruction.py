@@ -9,7 +9,9 @@ from ebm_jax.reporting.grids import pair_grid, save_png
 def run(context: Context) -> dict:
     """MSE per pixel with x in [0, 1], posterior latents, decoder mean."""
     low, high = context.config.data.range
-    images, restored = reconstructions(context, context.eval_set, "reconstruction")
+    images, restored = reconstructions(
+        context, context.eval_set, "reconstruction", context.config.eval.num_reconstructions
+    )
     errors = np.mean(((restored - images) / (high - low)) ** 2, axis=(1, 2, 3))
     shown = min(context.config.eval.grid // 2, images.shape[0])  # as many pictures, in pairs
     pairs = pair_grid(images[:shown], restored[:shown], value_range=(low, high))

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ebm_jax.errors import ConfigError
 from ebm_jax.samplers import Info
 
 
@@ -78,6 +77,7 @@ class Method(NamedTuple):
       log_score: (state, images, key, index, k=0) → [B] un-normalised log density, L^{>k}.
       energy: (state, latents) → [B], the learned energy −F, or H.
       has_energy: whether prior='ebm' differs from prior='gaussian'.
+      advice: what to change when training diverges, as the end of a sentence.
     """
 
     name: str
@@ -89,24 +89,12 @@ class Method(NamedTuple):
     log_score: Callable[..., jax.Array]
     energy: Callable[..., jax.Array]
     has_energy: bool
+    advice: str
 
 
 def inference_state(state: TrainState) -> InferenceState:
     """The averaged parameters: what evaluation and the export use."""
     return InferenceState(params=state.ema, extra=state.extra)
-
-
-def unsupported(method: str, what: str) -> Callable[..., Any]:
-    """A function for an entry of the interface that a method does not have.
-
-    Raises (when called):
-      ConfigError: says which method lacks what.
-    """
-
-    def call(*_, **__):
-        raise ConfigError(f"method '{method}' has no {what}; choose other eval.tasks.")
-
-    return call
 
 
 def compiled(method: Method) -> Method:

@@ -37,6 +37,16 @@ def build(config, axis_name: str | None = None) -> Method:
         raise ConfigError(
             f"method.learning is '{config.method.learning}'; use 'variational' or 'mcmc'."
         )
+    if tuple(config.data.range) != (-1.0, 1.0):
+        raise ConfigError(
+            f"data.range is {tuple(config.data.range)}; the likelihoods of method 'joint' need "
+            "(-1.0, 1.0)."
+        )
+    if config.model.energy.zero_init and config.model.energy.spectral_norm:
+        raise ConfigError(
+            "model.energy.zero_init and model.energy.spectral_norm are both on, but normalising "
+            "the last layer undoes its small start; turn one of them off."
+        )
     variational = config.method.learning == "variational"
     prior_cfg, posterior_cfg = config.sampler.prior, config.sampler.posterior
     likelihood = likelihoods.build(config.model.likelihood, config.data.channels)
@@ -45,6 +55,15 @@ def build(config, axis_name: str | None = None) -> Method:
         likelihood.num_outputs(config.data.channels),
         with_inference=variational or posterior_cfg.init == "inference",
     )
+    if config.eval.posterior not in ("inference", "langevin"):
+        raise ConfigError(
+            f"eval.posterior is '{config.eval.posterior}'; use 'inference' or 'langevin'."
+        )
+    if config.eval.posterior == "inference" and not model.has_inference:
+        raise ConfigError(
+            "eval.posterior is 'inference', but MCMC learning has no inference net; set "
+            "eval.posterior to 'langevin', or sampler.posterior.init to 'inference'."
+        )
     num_layers = len(config.model.latent_sizes)
     density = JointDensity(
         log_likelihood=lambda params, x, z: likelihood.log_prob(model.decode(params, z), x),
@@ -59,10 +78,9 @@ def build(config, axis_name: str | None = None) -> Method:
 
     def optimiser(group):
         cfg = config.optim[group]
-        rate = learning_rate(cfg, warmup, config.data.num_examples, config.data.batch_size)
-        if group == "energy":  # the energies stay as they are until the warm-up is over
-            return group_optimiser(cfg, lambda step: jnp.where(step < warmup, 0.0, rate(step)))
-        return group_optimiser(cfg, rate)
+        starts = warmup if group == "energy" else 0  # the energies wait for the warm-up's end
+        rate = learning_rate(cfg, warmup - starts, config.data.num_examples, config.data.batch_size)
+        return group_optimiser(cfg, rate, first_step=starts)
 
     def normalised(params, extra):
         """Applies spectral normalisation once, outside of every chain: (params, extra)."""
@@ -154,6 +172,8 @@ def build(config, axis_name: str | None = None) -> Method:
     def sample(
         state: InferenceState, key, n, *, start=0, prior="ebm", num_steps=None, keep_every=0
     ):
+        if prior not in ("ebm", "gaussian"):
+            raise ConfigError(f"prior is '{prior}'; use 'ebm' or 'gaussian'.")
         params, _ = normalised(*state)
         keys = randomness.per_example(key, start + jnp.arange(n))
         if prior != "ebm" or not model.has_energy:
@@ -172,7 +192,7 @@ def build(config, axis_name: str | None = None) -> Method:
     def posterior(state: InferenceState, images, key, index):
         params, _ = normalised(*state)
         keys = randomness.per_example(key, index)
-        if model.has_inference and config.eval.posterior == "inference":
+        if config.eval.posterior == "inference":
             return model.infer(params, images, chains.noise(keys, "inference"))[0]
         steps = posterior_cfg.num_steps
         return chains.posterior(params, density, keys, images, steps).position
@@ -182,6 +202,8 @@ def build(config, axis_name: str | None = None) -> Method:
         return likelihood.mean(model.decode(state.params, z))
 
     def log_score(state: InferenceState, images, key, index, k=0):
+        if not 0 <= k < num_layers:
+            raise ConfigError(f"k is {k}; with {num_layers} layers use 0 to {num_layers - 1}.")
         params, _ = normalised(*state)
         prior = density.prior(params)
         z = posterior(state, images, key, index)
@@ -205,6 +227,10 @@ def build(config, axis_name: str | None = None) -> Method:
         log_score=log_score,
         energy=energy,
         has_energy=model.has_energy,
+        advice=(
+            "lower joint_learning_rate of optim.prior and the rate of optim.energy, or raise "
+            "optim.energy_l2"
+        ),
     )
 
 

@@ -49,8 +49,8 @@ def build(config, density: JointDensity, model: LatentVariableModel) -> LatentCh
         zeros = tuple(jnp.zeros((keys.shape[0], size)) for size in sizes)
         return normal_like(randomness.streams(keys, name), zeros)
 
-    def start_of(cfg, prior, keys):
-        drawn = noise(keys, "start")
+    def start_of(cfg, prior, keys, name):
+        drawn = noise(keys, name)
         # In u-space N(0, I) is the ancestral sample; in z-space the two differ.
         return prior.to_z(drawn)[0] if cfg.init == "ancestral" or cfg.space == "u" else drawn
 
@@ -61,7 +61,7 @@ def build(config, density: JointDensity, model: LatentVariableModel) -> LatentCh
             prior,
             lambda z: density.neg_energy(params, z),
             randomness.streams(keys, "prior"),
-            start_of(prior_cfg, prior, keys),
+            start_of(prior_cfg, prior, keys, "start"),
             num_steps,
             keep_every,
         )
@@ -71,7 +71,7 @@ def build(config, density: JointDensity, model: LatentVariableModel) -> LatentCh
         if posterior_cfg.init == "inference":
             start, _ = model.infer(params, x, noise(keys, "inference"))
         else:
-            start = start_of(posterior_cfg, prior, keys)
+            start = start_of(posterior_cfg, prior, keys, "posterior_start")
         return _run(
             posterior_cfg,
             prior,
@@ -120,6 +120,10 @@ def _validate(name, cfg, inits):
         raise ConfigError(f"{name}.kernel is '{cfg.kernel}'; use 'langevin' or 'mala'.")
     if cfg.init not in inits:
         raise ConfigError(f"{name}.init is '{cfg.init}'; use one of: {', '.join(inits)}.")
+    if cfg.clip < 0 or (cfg.clip and cfg.kernel == "mala"):
+        raise ConfigError(
+            f"{name}.clip is {cfg.clip}; use 0 (off), or a positive norm with kernel 'langevin'."
+        )
     for key in ("num_steps", "step_size"):
         if cfg[key] <= 0:
             raise ConfigError(f"{name}.{key} is {cfg[key]}; it must be positive.")

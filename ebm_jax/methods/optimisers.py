@@ -11,14 +11,17 @@ from ebm_jax.errors import ConfigError
 
 
 class GroupOptimiser(NamedTuple):
-    """`init`: params → state; `update`: (grads, state, params, step) → (params, state)."""
+    """`init`: params → state; `update`: (grads, state, params, step, factor=1) → (params, state).
+
+    `factor` multiplies the learning rate.
+    """
 
     init: Callable[[Any], Any]
     update: Callable[..., tuple[Any, Any]]
 
 
 def learning_rate(config, warmup_steps: int, num_examples: int, batch_size: int):
-    """step → learning rate: `learning_rate` in the warm-up, `joint_learning_rate` after it.
+    """step → learning rate: `learning_rate`, and `joint_learning_rate` after the warm-up if given.
 
     "Per epoch" decay needs the steps per epoch, which follow from the data set's size.
 
@@ -30,19 +33,29 @@ def learning_rate(config, warmup_steps: int, num_examples: int, batch_size: int)
             "decay_per_epoch needs the data set's size; set data.num_examples or open the data."
         )
     steps_per_epoch = max((num_examples or 1) // batch_size, 1)
+    later = config.joint_learning_rate
+    later = config.learning_rate if later is None else later
 
     def rate(step):
-        base = jnp.where(step < warmup_steps, config.learning_rate, config.joint_learning_rate)
+        base = jnp.where(step < warmup_steps, config.learning_rate, later)
         return base * config.decay_per_epoch ** (step // steps_per_epoch)
 
     return rate
 
 
-def group_optimiser(config, rate: Callable[[jax.Array], jax.Array]) -> GroupOptimiser:
+def group_optimiser(
+    config, rate: Callable[[jax.Array], jax.Array], first_step: int = 0
+) -> GroupOptimiser:
     """Adam as the papers' code has it: gradient clip, then L2 added to the gradient, then Adam.
 
     The learning rate is a function of the training step, not of the optimiser's own count, so a
     skipped update cannot shift the schedule.
+
+    Args:
+      config: settings of the group, as configs/base.py's `network_optimiser`.
+      rate: step → learning rate.
+      first_step: before it neither parameters nor moments move. (Moments that had averaged zeros
+        would have lost their bias correction: the first updates would be several times too large.)
     """
     parts = []
     if config.clip_norm:
@@ -53,8 +66,15 @@ def group_optimiser(config, rate: Callable[[jax.Array], jax.Array]) -> GroupOpti
     transform = optax.chain(*parts)
 
     def update(grads, state, params, step, factor=1.0):
-        updates, state = transform.update(grads, state, params)
+        updates, new_state = transform.update(grads, state, params)
         scale = -rate(step) * factor
-        return jax.tree.map(lambda p, u: p + scale * u, params, updates), state
+        new_params = jax.tree.map(lambda p, u: p + scale * u, params, updates)
+        if not first_step:
+            return new_params, new_state
+        return jax.tree.map(
+            lambda new, old: jnp.where(step < first_step, old, new),
+            (new_params, new_state),
+            (params, state),
+        )
 
     return GroupOptimiser(init=transform.init, update=update)

@@ -89,7 +89,7 @@ def _check_layout(pad: int, columns: int | None) -> None:
 def image_grid(
     images: np.ndarray,
     columns: int | None = None,
-    pad: int = 2,
+    pad: int = 4,
     scale: int | None = None,
     value_range: tuple[float, float] = (-1.0, 1.0),
 ) -> np.ndarray:
@@ -119,7 +119,7 @@ def pair_grid(
     originals: np.ndarray,
     reconstructions: np.ndarray,
     columns: int | None = None,
-    pad: int = 2,
+    pad: int = 4,
     scale: int | None = None,
     value_range: tuple[float, float] = (-1.0, 1.0),
 ) -> np.ndarray:
@@ -155,7 +155,7 @@ def pair_grid(
 
 def strip(
     chains: np.ndarray,
-    pad: int = 2,
+    pad: int = 4,
     scale: int | None = None,
     value_range: tuple[float, float] = (-1.0, 1.0),
 ) -> np.ndarray:
@@ -196,7 +196,7 @@ def save_grid(
     path: str | os.PathLike,
     images: np.ndarray,
     columns: int | None = None,
-    pad: int = 2,
+    pad: int = 4,
     scale: int | None = None,
     value_range: tuple[float, float] = (-1.0, 1.0),
 ) -> Path:

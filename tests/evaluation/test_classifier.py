@@ -13,7 +13,7 @@ from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.evaluation import classifier as training
 from ebm_jax.evaluation import fd_classifier as caching
 from ebm_jax.evaluation.classifier import FEATURE_WIDTH, accuracy, features, train_classifier
-from ebm_jax.evaluation.fd_classifier import classifier_for, fd_classifier, protocol
+from ebm_jax.evaluation.fd_classifier import classifier_for, fd_classifier
 from ebm_jax.evaluation.frechet import moments
 
 TFDS_DATA_DIR = os.environ.get("TFDS_DATA_DIR", "")
@@ -228,10 +228,6 @@ def test_unusable_samples_are_refused(classifier, digits):
         broken[0, 0, 0, 0] = bad
         with pytest.raises(ValueError, match="finite"):
             fd_classifier(classifier, broken)
-
-
-def test_protocol_names_split_and_count():
-    assert protocol(2000) == "fd_classifier_train_n2000"
 
 
 @pytest.mark.slow

@@ -20,6 +20,22 @@ def test_two_phases():
     assert [float(rate(s)) for s in (0, 9, 10)] == pytest.approx([0.1, 0.1, 0.01])
 
 
+def test_without_a_joint_rate_there_is_one_phase():
+    rate = learning_rate(config(), 10, None, 4)
+    assert [float(rate(s)) for s in (0, 10)] == pytest.approx([0.1, 0.1])
+
+
+def test_nothing_moves_before_the_first_step():
+    optimiser = group_optimiser(config(), lambda step: 1.0, first_step=3)
+    params, grads = {"w": jnp.zeros(1)}, {"w": jnp.ones(1)}
+    state = optimiser.init(params)
+    for step in range(3):
+        params, state = optimiser.update(grads, state, params, jnp.int32(step))
+        assert float(params["w"][0]) == 0.0
+    params, _ = optimiser.update(grads, state, params, jnp.int32(3))
+    assert float(params["w"][0]) == pytest.approx(-1.0, abs=1e-5)  # Adam's first step
+
+
 def test_decay_per_epoch_counts_steps_of_the_data_set():
     rate = learning_rate(config(decay_per_epoch=0.5), 0, 100, 10)  # 10 steps an epoch
     assert [float(rate(s)) for s in (0, 9, 10, 25)] == pytest.approx([0.1, 0.1, 0.05, 0.025])

@@ -1,0 +1,104 @@
+"""Settings that no single part can check for itself, checked before anything starts."""
+
+from typing import Any
+
+from ebm_jax.errors import ConfigError, DataError
+from ebm_jax.evaluation import JUDGED, TASKS
+from ebm_jax.evaluation.classifier import FEATURE_WIDTH
+
+_POSITIVE = (
+    "data.batch_size",
+    "data.image_size",
+    "data.channels",
+    "train.num_steps",
+    "train.log_every",
+    "train.checkpoint_every",
+    "train.image_every",
+    "train.keep_checkpoints",
+    "train.steps_per_dispatch",
+    "eval.num_samples",
+    "eval.num_reconstructions",
+    "eval.batch_size",
+    "eval.grid",
+    "eval.long_chain_steps",
+    "eval.long_chain_samples",
+    "stability.max_grad_norm",
+    "stability.max_energy",
+    "stability.max_skipped",
+)
+_NOT_NEGATIVE = ("train.warmup_steps", "stability.max_rollbacks", "data.prefetch", "data.crop")
+_DISPATCHED = ("num_steps", "log_every", "checkpoint_every", "image_every")
+
+
+def validate(config: Any) -> None:
+    """Checks ranges and how durations fit together.
+
+    Raises:
+      ConfigError: names the setting, its value and what is allowed.
+    """
+    for name in _POSITIVE:
+        value = _get(config, name)
+        if value is not None and value <= 0:
+            raise ConfigError(f"{name} is {value}; it must be positive.")
+    for name in _NOT_NEGATIVE:
+        if _get(config, name) < 0:
+            raise ConfigError(f"{name} is {_get(config, name)}; it must not be negative.")
+    train = config.train
+    for name in _DISPATCHED:
+        if train[name] % train.steps_per_dispatch:
+            raise ConfigError(
+                f"train.{name} is {train[name]}, no multiple of train.steps_per_dispatch = "
+                f"{train.steps_per_dispatch}; change one of the two."
+            )
+    if not 0 <= train.ema_decay < 1:
+        raise ConfigError(f"train.ema_decay is {train.ema_decay}; it must be in [0, 1).")
+    if config.compute_dtype not in ("float32", "bfloat16"):
+        raise ConfigError(
+            f"compute_dtype is '{config.compute_dtype}'; use 'float32' or 'bfloat16'."
+        )
+    sizes = tuple(config.model.latent_sizes)
+    if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ConfigError(
+            f"model.latent_sizes is {sizes}; give one positive whole number per layer, bottom "
+            "first."
+        )
+    if config.eval.prior_steps is not None and config.eval.prior_steps <= 0:
+        raise ConfigError(f"eval.prior_steps is {config.eval.prior_steps}; it must be positive.")
+    for name in config.eval.tasks:
+        if name not in TASKS:
+            raise ConfigError(
+                f"eval.tasks names '{name}'; known tasks: {', '.join(sorted(TASKS))}."
+            )
+
+
+def validate_tasks(config: Any, dataset: Any) -> None:
+    """Checks that the tasks can run on this data set: better before training than after.
+
+    Args:
+      config: the experiment's config.
+      dataset: its training images.
+
+    Raises:
+      DataError: a task needs what the data set lacks.
+      ConfigError: a task needs more samples than the config draws.
+    """
+    judged = dataset.num_classes > 1 and dataset.image_shape[-1] == 1
+    if "fd_classifier" in config.eval.tasks and not judged:
+        raise DataError(
+            f"eval.tasks names fd_classifier, which needs grey images with labels, but "
+            f"'{dataset.name}' has {dataset.num_classes} classes and {dataset.image_shape[-1]} "
+            "channels; leave it out, e.g. --config.eval.tasks=\"('chains', 'reconstruction')\"."
+        )
+    for task, setting in JUDGED.items():
+        count = config.eval[setting]
+        if task in config.eval.tasks and judged and count <= FEATURE_WIDTH:
+            raise ConfigError(
+                f"eval.{setting} is {count}, but task {task} needs at least {FEATURE_WIDTH + 1} "
+                "samples for a covariance of full rank."
+            )
+
+
+def _get(config: Any, name: str) -> Any:
+    for part in name.split("."):
+        config = config[part]
+    return config
