@@ -6,6 +6,7 @@ and batches are functions of (seed, step), nothing else needs saving.
 """
 
 import functools
+import logging
 import shutil
 import sys
 import warnings
@@ -34,6 +35,7 @@ def _describe(state: Any) -> dict[str, str]:
 @functools.cache  # once per process
 def _ignore_late_reads() -> None:
     """Drops what TensorStore's other reads report after one has failed and ended the event loop."""
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     report = sys.unraisablehook
 
     def hook(unraisable):

@@ -15,7 +15,7 @@ _MODE = flags.DEFINE_string("mode", "train", "train | eval | sample | dry_run")
 
 def main(argv: list[str]) -> int:
     """Parses the flags and runs one mode; returns the exit code (see README)."""
-    logging.set_verbosity(logging.WARNING)
+    logging.set_verbosity(logging.FATAL)  # what Orbax logs reaches the user as our own sentences
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     if {"--help", "-h", "--helpshort", "--helpfull"} & set(argv):
         print(__doc__, flags.FLAGS.main_module_help(), sep="\n")

@@ -11,6 +11,7 @@ import ebm_jax
 from ebm_jax import export, methods
 from ebm_jax.errors import DataError
 from ebm_jax.evaluate import open_context
+from ebm_jax.reporting import files
 from tests.test_train import tiny_config, trained_workdir
 
 KEY = jax.random.key(5)
@@ -123,7 +124,7 @@ def test_interrupted_export_leaves_the_old_one(copy, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export.os, "replace", fail)
+    monkeypatch.setattr(files.os, "replace", fail)
     state = methods.InferenceState({"w": np.zeros(3)}, {})
     with pytest.raises(OSError):
         export.write_export(copy, tiny_config(), 50, state)

@@ -66,7 +66,16 @@ def toy_method(axis_name=None, spoil=lambda state, metrics: metrics, width=3):
         return images.sum((1, 2, 3))
 
     return Method(
-        "toy", init, update, sample, reconstruct, reconstruct, log_score, reconstruct, False
+        name="toy",
+        init=init,
+        update=update,
+        sample=sample,
+        posterior=reconstruct,
+        reconstruct=reconstruct,
+        log_score=log_score,
+        energy=reconstruct,
+        has_energy=False,
+        advice="lower the toy's learning rate",
     )
 
 
