@@ -1,0 +1,1 @@
+"""Experiments: `base` holds every setting, each other file is a delta on it."""

@@ -124,7 +124,7 @@ class Checkpointer:
         """
         unreadable = {}
         found = self._newest(like, accept, unreadable)
-        if found is None and any(unreadable):
+        if any(unreadable) and len(unreadable) == len(self.steps()):
             step, error = max(unreadable.items())
             raise ConfigError(
                 f"none of the checkpoints in {self._directory} can be read (step {step}: "

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from configs import digits_joint
-from ebm_jax import methods, snapshots
+from ebm_jax import methods, snapshots, training_step
 from ebm_jax import train as loop
 from ebm_jax.checkpoint import Checkpointer
 from ebm_jax.errors import ConfigError, DivergedError, PreemptedError
@@ -55,7 +55,8 @@ def trained_workdir():
     """The workdir of one uninterrupted run of `tiny_config`, made once; copy before writing."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    with pytest.MonkeyPatch.context() as patch:  # with pictures, whoever asks first
+    with pytest.MonkeyPatch.context() as patch:  # the real parts, whatever the asking test patched
+        patch.setattr(loop, "build_step", training_step.build_step)
         patch.setattr(loop, "write_snapshot", snapshots.write_snapshot)
         train(tiny_config(), folder)
     return folder

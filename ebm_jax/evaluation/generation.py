@@ -40,8 +40,8 @@ def run(context: Context) -> dict:
             f"Fréchet distance in the {judge.reference.mean.shape[0]} penultimate features of a "
             f"classifier trained on {context.train_set.name}, {cfg.eval.num_samples} samples "
             f"({count} reconstructions of training images) against all "
-            f"{context.train_set.num_examples} training images, decoder mean, averaged weights, "
-            f"K = {steps} prior steps; not FID"
+            f"{context.train_set.num_examples} training images, decoder mean, averaged weights"
+            + (f", K = {steps} prior steps; not FID" if context.method.has_energy else "; not FID")
         ),
         "figures": figures,
     }

@@ -1,0 +1,1 @@
+"""Layers and transformations of parameters that any model may use."""

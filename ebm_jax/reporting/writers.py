@@ -3,12 +3,16 @@
 import json
 import math
 import os
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from tensorboardX import SummaryWriter
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 
 from ebm_jax.errors import ConfigError
 from ebm_jax.reporting.files import write_json, write_text
@@ -76,13 +80,19 @@ class MetricWriter:
         self._stream = open(  # noqa: SIM115 - closed by close()
             self.workdir / METRICS_FILE, "a", encoding="utf-8"
         )
-        self._tensorboard = SummaryWriter(
-            str(self.workdir / "tensorboard"),
-            # TensorBoard discards events at purge_step itself, and the checkpoint's step stays.
-            purge_step=None if resume_step is None else resume_step + 1,
-            # Event files are named by the second; a quick restart must not overwrite the last.
-            filename_suffix=f".{uuid.uuid4().hex[:8]}",
-        )
+        folder = self.workdir / "tensorboard"
+        folder.mkdir(exist_ok=True)
+        # Not SummaryWriter: its thread dies on a full disk and then the next write waits for ever.
+        # Event files are named by the second; a quick restart must not overwrite the last.
+        self._tensorboard = EventsWriter(str(folder / "events"), f".{uuid.uuid4().hex[:8]}")
+        if resume_step is not None:
+            # TensorBoard discards events at this step itself, and the checkpoint's step stays.
+            start = SessionLog(status=SessionLog.START)
+            self._tensorboard.write_event(Event(step=resume_step + 1, session_log=start))
+
+    def _mirror(self, step: int, content: Summary) -> None:
+        event = Event(wall_time=time.time(), step=int(step), summary=content)
+        self._tensorboard.write_event(event)
 
     def _drop_after(self, resume_step: int | None) -> None:
         """Rewrites metrics.jsonl without lines after `resume_step` and without torn lines."""
@@ -113,7 +123,7 @@ class MetricWriter:
         self._stream.flush()
         for name, number in numbers.items():
             if number is not None:
-                self._tensorboard.add_scalar(name, float(number), int(step))
+                self._mirror(step, summary.scalar(name, float(number)))
 
     def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
         """Saves grids as `samples/<name>_<step, 8 digits>.png` and mirrors them.
@@ -124,9 +134,7 @@ class MetricWriter:
         """
         for name, pixels in images.items():
             save_png(self.workdir / "samples" / f"{name}_{int(step):08d}.png", pixels)
-            self._tensorboard.add_image(
-                f"samples/{name}", np.asarray(pixels), int(step), dataformats="HWC"
-            )
+            self._mirror(step, summary.image(f"samples/{name}", pixels, dataformats="HWC"))
 
     def flush(self) -> None:
         """Puts everything on disk: call it where a checkpoint is saved."""

@@ -20,6 +20,8 @@ StepSize = float | jax.Array | Position
 
 
 class LangevinState(NamedTuple):
+    """`position`: leaves [B, ...]."""
+
     position: Position
 
 

@@ -21,6 +21,8 @@ _ACCEPT_STREAM = 0x7FFFFFFF  # outside the leaf numbers that `normal_like` folds
 
 
 class MalaState(NamedTuple):
+    """The position (leaves [B, ...]) with its density and gradient, which a rejection reuses."""
+
     position: Position
     log_prob: jax.Array  # [B], of log p / temperature
     grad: Position
