@@ -4,8 +4,11 @@ import os
 import tempfile
 from pathlib import Path
 
+# The time-out: on a starved machine two fake devices may meet late, which is no dead-lock.
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_force_host_platform_device_count=2"
+    + " --xla_cpu_collective_call_terminate_timeout_seconds=600"
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Shared by all test processes and kept between runs: compiling is most of the suite's time.
