@@ -3,27 +3,25 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ebm_jax.reporting.tables import flatten, format_number, is_number
-
-_NOT_RESULTS = ("settings", "step", "seed", "seconds", "num_samples", "num_reconstructions")
+from ebm_jax.reporting.tables import VARIANTS, format_number, is_number
 
 
 def summary_lines(results: Mapping[str, dict]) -> list[str]:
-    """One aligned line per number: task, what, value.
+    """One aligned line per result: task, variant, metric, value.
 
     Args:
       results: {task: its JSON}.
     """
     rows = []
     for task, result in results.items():
-        kept = {key: value for key, value in result.items() if key not in _NOT_RESULTS}
-        for name, value in flatten(kept).items():
+        named = {variant: result.get(variant) for variant in VARIANTS} | result.get("results", {})
+        for name, value in named.items():
             if is_number(value):
-                rows.append((task, name.removeprefix("results/"), format_number(value)))
+                rows.append((task, name, str(result.get("metric", "")), format_number(value)))
     if not rows:
         return []
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    return [f"  {t:<{widths[0]}}  {n:<{widths[1]}}  {v:>{widths[2]}}" for t, n, v in rows]
+    a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return [f"  {t:<{a}}  {n:<{b}}  {m:<{c}}  {v:>{d}}" for t, n, m, v in rows]
 
 
 def print_summary(results: Mapping[str, dict], workdir: str | Path) -> None:
