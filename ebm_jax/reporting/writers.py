@@ -15,10 +15,8 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
 from ebm_jax.errors import ConfigError
-from ebm_jax.reporting.files import write_json, write_text
+from ebm_jax.reporting.files import write_text
 from ebm_jax.reporting.grids import save_png
-
-__all__ = ["METRICS_FILE", "MetricWriter", "read_metrics", "write_json"]
 
 METRICS_FILE = "metrics.jsonl"
 

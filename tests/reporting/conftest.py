@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ebm_jax.reporting.files import write_json
 from ebm_jax.reporting.grids import image_grid
-from ebm_jax.reporting.writers import MetricWriter, write_json
+from ebm_jax.reporting.writers import MetricWriter
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

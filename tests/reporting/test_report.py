@@ -9,10 +9,10 @@ from PIL import Image
 
 from ebm_jax.errors import ConfigError
 from ebm_jax.reporting.curves import plot_curves
+from ebm_jax.reporting.files import write_json
 from ebm_jax.reporting.grids import save_grid
 from ebm_jax.reporting.report import write_report
 from ebm_jax.reporting.run_record import read_run
-from ebm_jax.reporting.writers import write_json
 
 VOID = {"meta", "img", "br", "link"}
 

@@ -8,7 +8,8 @@ from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
 from ebm_jax.errors import ConfigError
-from ebm_jax.reporting.writers import MetricWriter, read_metrics, write_json
+from ebm_jax.reporting.files import write_json
+from ebm_jax.reporting.writers import MetricWriter, read_metrics
 
 
 def events(workdir):
