@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from ebm_jax import data, methods
+from ebm_jax import data, methods, provenance
 from ebm_jax import workdir as workdirs
 from ebm_jax.checkpoint import Checkpointer
 from ebm_jax.errors import ConfigError, PreemptedError
@@ -18,7 +18,7 @@ from ebm_jax.preemption import Preemption
 from ebm_jax.reporting.files import write_json
 from ebm_jax.reporting.report import write_report
 from ebm_jax.training_step import init_loop_state
-from ebm_jax.validation import validate, validate_tasks
+from ebm_jax.validation import validate, validate_with_data
 
 
 def open_context(
@@ -27,7 +27,7 @@ def open_context(
     """The newest readable checkpoint of `workdir`, ready to be evaluated.
 
     Raises:
-      ConfigError: there is no checkpoint, or its shapes are not the config's.
+      ConfigError: there is no checkpoint, or it is of another run than the config's.
       DataError: the data set cannot be read.
     """
     workdir = Path(workdir).expanduser().resolve()
@@ -38,6 +38,7 @@ def open_context(
     train_set = data.open_dataset(config.data, config.data.train_split)
     eval_set = data.open_dataset(config.data, config.data.eval_split)
     config.data.num_examples = train_set.num_examples
+    provenance.check_same_run(config, workdir)
     method = methods.build(config)
     batch = data.make_batch(train_set, config.data, config.seed, 0)
     shapes = init_loop_state(method, batch, jax.random.key(config.seed))
@@ -83,11 +84,21 @@ def evaluate(
             )
 
     validate(config)
-    context = open_context(config, workdirs.prepare(workdir), poll)
-    validate_tasks(config, context.train_set)
-    workdirs.warn_of_changes(
-        config, context.folder.parent, ignored=("train.", "eval.", "stability.")
+    context = open_context(config, workdir, poll)
+    validate_with_data(config, context.train_set)
+    provenance.warn_of_changes(
+        config, context.folder.parent, ignored=("train.", "eval.", "stability.", "optim.")
     )
+    if not config.eval.tasks and again:
+        raise ConfigError(f"eval.tasks is empty; name some of: {', '.join(sorted(TASKS))}.")
+    workdirs.prepare(workdir)
+    results = _run_tasks(config, context, again)
+    write_report(context.folder.parent)
+    return results
+
+
+def _run_tasks(config, context: Context, again: bool) -> dict[str, dict]:
+    """{task: its JSON}, writing each when it is done."""
     context.folder.mkdir(exist_ok=True)
     settings = json.loads(json.dumps(config.eval.to_dict() | {"sampler": config.sampler.to_dict()}))
     results = {}
@@ -110,7 +121,6 @@ def evaluate(
             "settings": settings,
         } | result
         write_json(path, results[name])
-    write_report(context.folder.parent)
     return results
 
 

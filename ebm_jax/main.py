@@ -1,12 +1,13 @@
 """Command line: `python -m ebm_jax.main --config configs/X.py --workdir DIR [--mode …]`."""
 
+import signal
 import sys
 import warnings
 
 from absl import flags, logging
 from ml_collections import config_flags
 
-from ebm_jax.errors import ConfigError, UserError
+from ebm_jax.errors import ConfigError, UserError, as_user_error
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, e.g. configs/X.py[:quick].")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; the same folder resumes.")
@@ -15,6 +16,7 @@ _MODE = flags.DEFINE_string("mode", "train", "train | eval | sample | dry_run")
 
 def main(argv: list[str]) -> int:
     """Parses the flags and runs one mode; returns the exit code (see README)."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until a mode takes it over
     logging.set_verbosity(logging.FATAL)  # what Orbax logs reaches the user as our own sentences
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     if {"--help", "-h", "--helpshort", "--helpfull"} & set(argv):
@@ -26,15 +28,10 @@ def main(argv: list[str]) -> int:
 
         modes.run(_MODE.value, _CONFIG.value, _WORKDIR.value)
         return 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        where = f" '{error.filename}'" if error.filename else ""
-        what = f"error: writing or reading{where} failed ({error.strerror or error}); free some"
-        what += " space or mend the permissions and run the same command again: what was saved is"
-        print(what, "intact.", file=sys.stderr)
-        return ConfigError.exit_code
+    except (UserError, OSError, KeyboardInterrupt) as error:
+        ended = as_user_error(error)
+        print(f"error: {ended}", file=sys.stderr)
+        return ended.exit_code
 
 
 def _parse(argv):

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from clu import parameter_overview
 
-from ebm_jax import data, methods, parallel
+from ebm_jax import data, methods, parallel, provenance
 from ebm_jax import workdir as workdirs
 from ebm_jax.cache import cache_root
 from ebm_jax.errors import ConfigError
@@ -19,7 +19,7 @@ from ebm_jax.reporting.grids import save_grid
 from ebm_jax.reporting.summary import print_summary
 from ebm_jax.train import train
 from ebm_jax.training_step import init_loop_state
-from ebm_jax.validation import validate, validate_tasks
+from ebm_jax.validation import validate, validate_with_data
 
 
 def run(mode: str, config: Any, workdir: str | None) -> None:
@@ -43,7 +43,7 @@ def run(mode: str, config: Any, workdir: str | None) -> None:
 
 def _train(config, workdir):
     with Preemption() as preemption:
-        validate_tasks(config, data.open_dataset(config.data, config.data.train_split))
+        validate_with_data(config, data.open_dataset(config.data, config.data.train_split))
         train(config, workdir, preemption)
         print_summary(evaluate(config, workdir, preemption, again=False), workdir)
 
@@ -54,8 +54,8 @@ def _evaluate(config, workdir):
 
 
 def _sample(config, workdir):
-    folder = workdirs.prepare(workdir) / "samples"
     context = open_context(config, workdir)
+    folder = workdirs.prepare(workdir) / "samples"
     prior = "ebm" if context.method.has_energy else "gaussian"
     images = sample_images(context, "samples", config.eval.num_samples, prior=prior)
     folder.mkdir(exist_ok=True)
@@ -84,7 +84,7 @@ def _dry_run(config, _):
         print(parameter_overview.get_parameter_overview(parameters, include_stats=False))
     compiled = jax.jit(method.update).lower(state.train, batch, jax.random.key(0)).compile()
     cost, memory = compiled.cost_analysis() or {}, compiled.memory_analysis()
-    print(f"\none update on {workdirs.describe_hardware()}:")
+    print(f"\none update on {provenance.describe_hardware()}:")
     print(f"  {cost.get('flops', float('nan')) / 1e9:.3f} GFLOP as XLA counts it (loops once)")
     if memory is not None:
         total = memory.temp_size_in_bytes + memory.argument_size_in_bytes

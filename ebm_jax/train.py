@@ -1,5 +1,6 @@
 """train(config, workdir): the one training loop. It knows methods only as `Method`."""
 
+import contextlib
 import sys
 import time
 import warnings
@@ -9,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ebm_jax import data, methods, parallel
+from ebm_jax import data, methods, parallel, provenance
 from ebm_jax import workdir as workdirs
 from ebm_jax.checkpoint import Checkpointer
 from ebm_jax.errors import ConfigError, DivergedError, PreemptedError
@@ -22,6 +23,7 @@ from ebm_jax.training_step import LoopState, build_step, empty_metrics, init_loo
 from ebm_jax.validation import validate
 
 _SHOWN = ("loss/total", "loss/reconstruction_mse", "energy/")  # on the progress line, if there
+_SKIPPED_WORTH_A_WARNING = 0.01  # of all updates
 _WARN = ("train/skipped", "train/rollbacks")  # likewise, if not zero
 
 
@@ -46,19 +48,25 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
       The step reached.
 
     Raises:
-      ConfigError, DataError: see their messages.
+      ConfigError: bad settings, another run's folder, or a folder that is in use or full.
+      DataError: the data set cannot be read.
       DivergedError: training diverged more often than `stability.max_rollbacks` allows.
       PreemptedError: a signal came; a checkpoint is saved.
     """
-    if preemption is None:
-        with Preemption() as preemption:
-            return train(config, workdir, preemption)
     validate(config)
     parallel.check_batch_size(config.data.batch_size)
     workdir = workdirs.prepare(workdir)
+    with contextlib.ExitStack() as stack:
+        preemption = preemption or stack.enter_context(Preemption())
+        stack.enter_context(workdirs.locked(workdir))
+        return _train(config, workdir, preemption)
+
+
+def _train(config: Any, workdir: Path, preemption: Preemption) -> int:
     dataset = data.open_dataset(config.data, config.data.train_split)
     preview = data.open_dataset(config.data, config.data.eval_split)
     config.data.num_examples = dataset.num_examples
+    provenance.check_same_run(config, workdir)
     method = methods.build(config, axis_name=parallel.AXIS)
     base_key = jax.random.key(config.seed)
 
@@ -81,7 +89,7 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
             f"the checkpoint is of step {step}, which lies between two dispatches of "
             f"train.steps_per_dispatch = {stride}; use a divisor of {step}."
         )
-    workdirs.record_run(config, workdir)  # now that the checkpoint is known to fit the config
+    provenance.record_run(config, workdir, step)  # now that the checkpoint is known to fit
     if step:
         print(f"resuming from step {step} of {config.train.num_steps}", flush=True)
     else:
@@ -231,6 +239,13 @@ class _Run:
         if self.progress:
             self.progress.close()
             self.writer.close()
+        skipped = int(state.train.skipped)
+        if skipped > _SKIPPED_WORTH_A_WARNING * step:
+            warnings.warn(
+                f"{skipped} of {step} updates were skipped as not finite or too large: the "
+                f"results are of a run that was stuck for that long; {self.method.advice}.",
+                stacklevel=2,
+            )
         averaged = methods.inference_state(state.train)
         write_export(self.workdir / "export", self.config, step, averaged)
 

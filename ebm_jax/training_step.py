@@ -5,6 +5,7 @@ the counters move. What is "exploding" is read from the metrics' names, so this 
 `grad_norm/*` against `stability.max_grad_norm`, `energy/*` against `stability.max_energy`.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import optax
 from clu.metrics import Average
 
 from ebm_jax import randomness
+from ebm_jax.errors import ConfigError
 from ebm_jax.methods import Method, TrainState
 
 
@@ -41,10 +43,25 @@ def init_loop_state(method: Method, batch: dict[str, jax.Array], key: jax.Array)
       method: its `update` must not need a device axis (built with axis_name=None).
       batch: any batch; only its shapes matter.
       key: the run's base key.
+
+    Raises:
+      ConfigError: the state would not fit into this machine's memory.
     """
-    train = jax.jit(method.init)(randomness.stream(key, "init"), batch)
+    init_key = randomness.stream(key, "init")
+    _check_memory(jax.eval_shape(method.init, init_key, batch))
+    train = jax.jit(method.init)(init_key, batch)
     _, metrics = jax.eval_shape(method.update, train, batch, key)
     return LoopState(train=train, metrics=empty_metrics(metrics))
+
+
+def _check_memory(shapes: TrainState) -> None:
+    needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > present:
+        raise ConfigError(
+            f"parameters, averages and optimisers would take {needed / 2**30:.1f} GiB, but this "
+            f"machine has {present / 2**30:.1f} GiB of memory; use smaller nets or latents."
+        )
 
 
 def build_step(method: Method, stability: Any, ema_decay: float) -> Callable[..., LoopState]:

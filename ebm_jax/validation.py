@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ebm_jax.errors import ConfigError, DataError
+from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import JUDGED, TASKS
 from ebm_jax.evaluation.classifier import FEATURE_WIDTH
 
@@ -25,8 +25,26 @@ _POSITIVE = (
     "stability.max_grad_norm",
     "stability.max_energy",
     "stability.max_skipped",
+    "stability.energy_backoff",
+    "model.likelihood.sigma",
 )
-_NOT_NEGATIVE = ("train.warmup_steps", "stability.max_rollbacks", "data.prefetch", "data.crop")
+_NOT_NEGATIVE = (
+    "train.warmup_steps",
+    "stability.max_rollbacks",
+    "data.prefetch",
+    "data.crop",
+    "optim.energy_l2",
+    "model.prior.sigma_floor",
+)
+_RANGES = {  # of every optimiser group
+    "learning_rate": (lambda v: 0 <= v < float("inf"), "at least 0 and finite"),
+    "joint_learning_rate": (lambda v: 0 <= v < float("inf"), "at least 0 and finite"),
+    "b1": (lambda v: 0 <= v < 1, "in [0, 1)"),
+    "b2": (lambda v: 0 <= v < 1, "in [0, 1)"),
+    "l2": (lambda v: 0 <= v < float("inf"), "at least 0 and finite"),
+    "clip_norm": (lambda v: v >= 0, "at least 0 (0 = off)"),
+    "decay_per_epoch": (lambda v: 0 < v <= 1, "in (0, 1]"),
+}
 _DISPATCHED = ("num_steps", "log_every", "checkpoint_every", "image_every")
 
 
@@ -38,11 +56,15 @@ def validate(config: Any) -> None:
     """
     for name in _POSITIVE:
         value = _get(config, name)
-        if value is not None and value <= 0:
+        if value is not None and not value > 0:  # NaN too
             raise ConfigError(f"{name} is {value}; it must be positive.")
     for name in _NOT_NEGATIVE:
-        if _get(config, name) < 0:
+        if not _get(config, name) >= 0:
             raise ConfigError(f"{name} is {_get(config, name)}; it must not be negative.")
+    for group, settings in config.optim.items():
+        for key, (allowed, what) in _RANGES.items() if hasattr(settings, "items") else ():
+            if settings[key] is not None and not allowed(settings[key]):
+                raise ConfigError(f"optim.{group}.{key} is {settings[key]}; it must be {what}.")
     train = config.train
     for name in _DISPATCHED:
         if train[name] % train.steps_per_dispatch:
@@ -71,20 +93,25 @@ def validate(config: Any) -> None:
             )
 
 
-def validate_tasks(config: Any, dataset: Any) -> None:
-    """Checks that the tasks can run on this data set: better before training than after.
+def validate_with_data(config: Any, dataset: Any) -> None:
+    """Checks that batch and tasks suit this data set: better before training than after.
 
     Args:
       config: the experiment's config.
       dataset: its training images.
 
     Raises:
-      DataError: a task needs what the data set lacks.
-      ConfigError: a task needs more samples than the config draws.
+      ConfigError: a task needs what the data set lacks or more samples than the config draws, or
+        the batch is larger than the data set.
     """
+    if config.data.batch_size > dataset.num_examples:
+        raise ConfigError(
+            f"data.batch_size is {config.data.batch_size}, more than the {dataset.num_examples} "
+            f"images of '{dataset.name}'; use a smaller one."
+        )
     judged = dataset.num_classes > 1 and dataset.image_shape[-1] == 1
     if "fd_classifier" in config.eval.tasks and not judged:
-        raise DataError(
+        raise ConfigError(
             f"eval.tasks names fd_classifier, which needs grey images with labels, but "
             f"'{dataset.name}' has {dataset.num_classes} classes and {dataset.image_shape[-1]} "
             "channels; leave it out, e.g. --config.eval.tasks=\"('chains', 'reconstruction')\"."

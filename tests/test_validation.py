@@ -2,8 +2,8 @@
 
 import pytest
 
-from ebm_jax.errors import ConfigError, DataError
-from ebm_jax.validation import validate, validate_tasks
+from ebm_jax.errors import ConfigError
+from ebm_jax.validation import validate, validate_with_data
 from tests.test_train import tiny_config
 
 
@@ -20,6 +20,13 @@ from tests.test_train import tiny_config
         ("compute_dtype", "float16", "compute_dtype is 'float16'; use 'float32' or 'bfloat16'"),
         ("model.latent_sizes", (4, 0), r"model.latent_sizes is \(4, 0\)"),
         ("model.latent_sizes", (), r"model.latent_sizes is \(\)"),
+        ("model.likelihood.sigma", -1.0, "model.likelihood.sigma is -1.0; it must be positive"),
+        ("stability.max_energy", float("nan"), "stability.max_energy is nan"),
+        ("optim.energy_l2", float("nan"), "optim.energy_l2 is nan; it must not be negative"),
+        ("optim.generator.learning_rate", -1.0, "generator.learning_rate is -1.0; it must be at"),
+        ("optim.prior.joint_learning_rate", float("nan"), "prior.joint_learning_rate is nan"),
+        ("optim.energy.b1", 5.0, r"optim.energy.b1 is 5.0; it must be in \[0, 1\)"),
+        ("optim.energy.decay_per_epoch", 1.5, r"decay_per_epoch is 1.5; it must be in \(0, 1\]"),
     ],
 )
 def test_senseless_settings(key, value, message):
@@ -57,23 +64,30 @@ def test_unknown_task():
         validate(config)
 
 
+def test_batch_larger_than_the_data_set():
+    config = tiny_config()
+    config.data.batch_size = 501
+    with pytest.raises(ConfigError, match="batch_size is 501, more than the 500 images of 'mnist'"):
+        validate_with_data(config, Grey)
+
+
 class Grey:
-    name, num_classes, image_shape = "mnist", 10, (28, 28, 1)
+    name, num_classes, image_shape, num_examples = "mnist", 10, (28, 28, 1), 500
 
 
 class Colour:
-    name, num_classes, image_shape = "svhn", 10, (32, 32, 3)
+    name, num_classes, image_shape, num_examples = "svhn", 10, (32, 32, 3), 500
 
 
 def test_fd_classifier_of_colour_images_is_refused():
     config = tiny_config()
     config.eval.tasks = ("fd_classifier",)
     config.eval.num_samples = 65
-    validate_tasks(config, Grey)
-    with pytest.raises(DataError, match="'svhn' has 10 classes and 3 channels"):
-        validate_tasks(config, Colour)
+    validate_with_data(config, Grey)
+    with pytest.raises(ConfigError, match="'svhn' has 10 classes and 3 channels"):
+        validate_with_data(config, Colour)
     config.eval.tasks = ("chains",)
-    validate_tasks(config, Colour)
+    validate_with_data(config, Colour)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +98,6 @@ def test_too_few_samples_for_a_covariance(task, setting):
     config.eval.tasks = (task,)
     config.eval[setting] = 64
     with pytest.raises(ConfigError, match=f"eval.{setting} is 64, but task {task} needs at least"):
-        validate_tasks(config, Grey)
+        validate_with_data(config, Grey)
     config.eval[setting] = 65
-    validate_tasks(config, Grey)
+    validate_with_data(config, Grey)

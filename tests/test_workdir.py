@@ -1,14 +1,13 @@
-"""The run's folder: what is checked before training and what config.json remembers."""
+"""The run's folder: it can be written, and one process at a time trains in it."""
 
-import json
+import os
+import subprocess
 import sys
-import warnings
 
 import pytest
 
 from ebm_jax import workdir as workdirs
 from ebm_jax.errors import ConfigError
-from tests.test_train import tiny_config
 
 
 def test_folder_is_made_and_left_empty(tmp_path):
@@ -26,51 +25,27 @@ def test_file_in_the_way(tmp_path, below):
     assert file.read_text() == "precious"
 
 
-def test_record_of_a_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["main.py", "--config", "configs/digits_joint.py"])
-    workdirs.record_run(tiny_config(), tmp_path)
-    record = json.loads((tmp_path / "config.json").read_text())
-    assert record["command"] == "python -m ebm_jax.main --config configs/digits_joint.py"
-    assert record["config"]["train"]["num_steps"] == 40
-    assert record["config"]["model"]["latent_sizes"] == [4, 2]
-    assert {"python", "jax", "flax", "optax", "orbax-checkpoint"} <= record["versions"].keys()
-    assert "CPU cores" in record["hardware"]
-    commit = record["git_commit"].removesuffix("-dirty")
-    assert commit == "unknown" or (len(commit) == 40 and int(commit, 16))
-
-
-def test_changed_settings_are_named(tmp_path):
-    workdirs.record_run(tiny_config(), tmp_path)
-    config = tiny_config()
-    config.optim.energy.learning_rate = 0.5
-    config.data.batch_size = 8
-    with pytest.warns(UserWarning, match="other settings") as caught:
-        workdirs.record_run(config, tmp_path)
-    message = str(caught[0].message)
-    assert "data.batch_size: 16 → 8; optim.energy.learning_rate: 0.0001 → 0.5" in message
-
-
-def test_longer_run_is_no_changed_setting(tmp_path):
-    workdirs.record_run(tiny_config(), tmp_path)
-    config = tiny_config()
-    config.train.num_steps = 80
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        workdirs.record_run(config, tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text())["config"]["train"]["num_steps"] == 80
-
-
-def test_start_of_the_first_run_is_kept(tmp_path):
-    workdirs.record_run(tiny_config(), tmp_path)
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"started": "long ago"}))
-    workdirs.record_run(tiny_config(), tmp_path)
-    assert json.loads(path.read_text())["started"] == "long ago"
-
-
-@pytest.mark.parametrize("content", ["", "{", "[1, 2]"])
-def test_unreadable_record_is_written_again(tmp_path, content):
-    (tmp_path / "config.json").write_text(content)
-    with pytest.warns(UserWarning, match="config.json' cannot be read"):
-        workdirs.record_run(tiny_config(), tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text())["config"]["seed"] == 0
+def test_one_process_at_a_time(tmp_path):
+    """The second is refused with the first's number, and let in when the first is dead."""
+    holder = (
+        "import sys; from pathlib import Path; from ebm_jax.workdir import locked\n"
+        "with locked(Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", holder, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert first.stdout.readline() == "in\n"
+        refused = pytest.raises(ConfigError, match=f"in use by process {first.pid}; wait for it")
+        with refused, workdirs.locked(tmp_path):
+            pass
+    finally:
+        first.kill()
+        first.wait()
+    with workdirs.locked(tmp_path):
+        assert (tmp_path / ".lock").read_text() == str(os.getpid())
+    with workdirs.locked(tmp_path):  # and again by the same process
+        pass

@@ -124,6 +124,11 @@ def _validate(name, cfg, inits):
         raise ConfigError(
             f"{name}.clip is {cfg.clip}; use 0 (off), or a positive norm with kernel 'langevin'."
         )
+    if cfg.space == "u" and cfg.kernel == "langevin" and cfg.step_size >= 2:
+        raise ConfigError(
+            f"{name}.step_size is {cfg.step_size}, but Langevin steps diverge on a unit Gaussian "
+            "from 2 on; use a smaller one (the configs here have 0.1 to 0.4)."
+        )
     for key in ("num_steps", "step_size"):
-        if cfg[key] <= 0:
+        if not cfg[key] > 0:  # NaN too
             raise ConfigError(f"{name}.{key} is {cfg[key]}; it must be positive.")

@@ -72,6 +72,11 @@ def finished_run(workdir: str | Path, task: str, config: str) -> FinishedRun:
             f"Run '{workdir}' has git_commit '{commit}'; run from a clean commit so that the "
             "result can be traced."
         )
+    if record.info.get("changes"):
+        raise ConfigError(
+            f"Run '{workdir}' changed settings on its way (see `changes` in config.json), so no "
+            "command repeats it; train it again in a new workdir."
+        )
     seed = record.setting("seed")
     if type(seed) is not int:
         raise ConfigError(f"Run '{workdir}' has seed {seed!r} in config.json; it must be a number.")

@@ -16,6 +16,7 @@ CONTEXT = {
 }
 ACRONYMS = {"aupr", "auprc", "auroc", "bpd", "ebm", "elbo", "fd", "fid", "fpr", "iwae", "kid", "kl"}
 ACRONYMS |= {"lpips", "mala", "mcmc", "mse", "nll", "ood", "psnr", "ssim", "tpr", "ula", "vae"}
+LOWER_IS_BETTER = ("fd_classifier", "mse")  # metrics
 LONGEST_LIST = 12
 APART = (*CONTEXT, "task", "metric", "protocol", "figures", "settings")
 
@@ -185,14 +186,14 @@ def key_results(evaluations: dict[str, dict], limit: int = 8) -> list[dict]:
                 for key, value in flat.items()
                 if key.rpartition("/")[2].lower() == name.lower()
             }
-            numbers, name = (own, name) if own else (flat, task)
+            numbers = own or flat
             if not numbers:
                 continue
             shown = next(iter(numbers))
             rest = [f"{label(k)} {format_number(v)}" for k, v in list(numbers.items())[1:3]]
         cards.append(
             {
-                "label": f"{name}: {label(shown)}",
+                "label": f"{label(shown)}: {name}" + (" ↓" if name in LOWER_IS_BETTER else ""),
                 "value": format_number(numbers[shown]),
                 "note": " · ".join(rest),
             }

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ebm_jax.samplers.noise import fold_in
+
 Position = Any  # pytree of [B, ...]
 LogProb = Callable[[Position], jax.Array]  # position → [B], up to a constant
 
@@ -83,7 +85,6 @@ def run_chain(
         raise ValueError(f"keep_every={keep_every} does not divide num_steps={num_steps}.")
     position = jax.lax.stop_gradient(position)  # nothing in the chain is differentiated
     num_chains = jax.tree.leaves(position)[0].shape[0]
-    fold_in = jax.vmap(jax.random.fold_in, in_axes=(0, None))
 
     def body(carry, k):
         state, info = carry
@@ -141,17 +142,3 @@ def all_finite(tree: Position) -> jax.Array:
         jnp.all(jnp.isfinite(x.reshape(x.shape[0], -1)), axis=1) for x in jax.tree.leaves(tree)
     ]
     return jnp.all(jnp.stack(checks), axis=0)
-
-
-def normal_like(keys: jax.Array, tree: Position) -> Position:
-    """Standard normals shaped as `tree`: leaf j of example i draws from fold_in(keys[i], j)."""
-    leaves, structure = jax.tree.flatten(tree)
-
-    def draw(key, j, leaf):
-        return jax.random.normal(jax.random.fold_in(key, j), leaf.shape[1:], leaf.dtype)
-
-    noise = [
-        jax.vmap(lambda key, j=j, leaf=leaf: draw(key, j, leaf))(keys)
-        for j, leaf in enumerate(leaves)
-    ]
-    return jax.tree.unflatten(structure, noise)

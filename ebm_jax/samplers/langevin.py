@@ -11,10 +11,10 @@ from ebm_jax.samplers.chain import (
     LogProb,
     Position,
     all_finite,
-    normal_like,
     squared_norm,
     value_and_grad,
 )
+from ebm_jax.samplers.noise import normal_like
 
 StepSize = float | jax.Array | Position
 

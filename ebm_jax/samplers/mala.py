@@ -11,13 +11,11 @@ from ebm_jax.samplers.chain import (
     LogProb,
     Position,
     all_finite,
-    normal_like,
     squared_norm,
     value_and_grad,
 )
 from ebm_jax.samplers.langevin import StepSize, coefficients
-
-_ACCEPT_STREAM = 0x7FFFFFFF  # outside the leaf numbers that `normal_like` folds in
+from ebm_jax.samplers.noise import normal_like, uniform
 
 
 class MalaState(NamedTuple):
@@ -67,10 +65,7 @@ def mala(
             + log_proposal(grad, drift, noise, back)
             - log_proposal(state.grad, drift, noise, move)
         )
-        uniform = jax.vmap(
-            lambda key: jax.random.uniform(jax.random.fold_in(key, _ACCEPT_STREAM), (), value.dtype)
-        )(keys)
-        accept = jnp.log(uniform) < log_ratio  # False for NaN
+        accept = jnp.log(uniform(keys)) < log_ratio  # False for NaN
         accept = accept & jnp.isfinite(value) & all_finite(proposal) & all_finite(grad)
 
         def choose(new, old):

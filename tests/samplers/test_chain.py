@@ -203,14 +203,3 @@ def test_the_density_is_traced_as_often_for_many_steps_as_for_few(build, keep_ev
         return count
 
     assert traces(10) == traces(1000) <= 4
-
-
-# Noise
-
-
-def test_normal_like_gives_each_leaf_and_example_its_own_stream():
-    tree = {"a": jnp.zeros((2, 3)), "b": jnp.zeros((2, 3))}
-    noise = normal_like(keys(2), tree)
-    assert len(np.unique(np.concatenate([np.ravel(x) for x in noise.values()]))) == 12
-    alone = normal_like(keys(2)[1:], take(tree, 1))
-    assert_trees_equal(take(noise, 1), alone)

@@ -1,0 +1,1 @@
+"""Speed, memory and scale, measured beside other implementations of the same work."""

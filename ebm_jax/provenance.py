@@ -1,0 +1,151 @@
+"""Where a run came from: `config.json`, written when it starts and compared when it goes on."""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+import warnings
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ebm_jax.errors import ConfigError
+from ebm_jax.reporting.files import write_json
+from ebm_jax.reporting.tables import flatten
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+_IDENTITY = ("seed", "compute_dtype", "method.", "data.", "model.")  # what makes it this run
+_INDIFFERENT = ("data.prefetch", "data.cache_gib", "train.num_steps", "eval.")  # to the training
+
+
+def check_same_run(config: Any, workdir: Path) -> None:
+    """Refuses a config that is not of the run in the folder.
+
+    Raises:
+      ConfigError: seed, data, model or method differ from those in its `config.json`.
+    """
+    differing = [
+        text for key, text in _changes(config, workdir).items() if key.startswith(_IDENTITY)
+    ]
+    if differing:
+        raise ConfigError(
+            f"'{workdir}' holds a run with other settings ({'; '.join(differing)}); choose another "
+            "--workdir, or give that run's settings."
+        )
+
+
+def warn_of_changes(config: Any, workdir: Path, ignored: tuple[str, ...]) -> None:
+    """Names, in one warning, the settings that differ from those recorded in the folder.
+
+    Args:
+      config: the config about to be used.
+      workdir: the run's folder.
+      ignored: beginnings of setting names that may differ.
+    """
+    changes = [t for key, t in _changes(config, workdir).items() if not key.startswith(ignored)]
+    if changes:
+        warnings.warn(
+            f"'{workdir}' goes on with other settings than before: {'; '.join(changes)}",
+            stacklevel=2,
+        )
+
+
+def record_run(config: Any, workdir: Path, step: int) -> None:
+    """Writes `config.json`: resolved config, command, versions, hardware and git commit.
+
+    A setting that differs from before is named in a warning and kept in the list `changes`, with
+    the step from which the new value holds; the length of the run is meant to be extended.
+
+    Args:
+      config: the resolved config.
+      workdir: the run's folder.
+      step: where training goes on.
+
+    Raises:
+      ConfigError: the run is finished and a changed setting would change nothing.
+    """
+    changes = {
+        key: text
+        for key, text in _changes(config, workdir).items()
+        if not key.startswith(_INDIFFERENT)
+    }
+    if changes and step >= config.train.num_steps:
+        raise ConfigError(
+            f"the run in '{workdir}' is finished at step {step}, so it cannot take other settings "
+            f"({'; '.join(changes.values())}); choose another --workdir, raise train.num_steps to "
+            "go on, or use --mode eval to evaluate it with other samplers."
+        )
+    warn_of_changes(config, workdir, ignored=_INDIFFERENT)
+    previous = _recorded(workdir)
+    earlier = previous.get("changes", [])
+    write_json(
+        workdir / "config.json",
+        {
+            "config": json.loads(json.dumps(config.to_dict())),
+            "command": shlex.join(["python", "-m", "ebm_jax.main", *sys.argv[1:]]),
+            "versions": {
+                "python": platform.python_version(),
+                **{name: metadata.version(name) for name in _PACKAGES},
+            },
+            "hardware": describe_hardware(),
+            "git_commit": git_commit(),
+            "started": previous.get("started", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
+            "changes": earlier + [{"step": step, "setting": t} for t in changes.values()],
+        },
+    )
+
+
+def _changes(config: Any, workdir: Path) -> dict[str, str]:
+    """{setting: 'setting: old → new'} against the folder's record; empty where there is none."""
+    old = flatten(_recorded(workdir).get("config", {}), ".")
+    new = flatten(json.loads(json.dumps(config.to_dict())), ".")
+    return {
+        key: f"{key}: {old.get(key)} → {new.get(key)}"
+        for key in sorted(old.keys() | new.keys())
+        if old and old.get(key) != new.get(key)
+    }
+
+
+def _recorded(workdir: Path) -> dict:
+    path = workdir / "config.json"
+    try:
+        return dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        return {}
+    except (TypeError, ValueError):
+        warnings.warn(f"'{path}' cannot be read.", stacklevel=3)
+        return {}
+
+
+def describe_hardware() -> str:
+    """E.g. '2 CPU cores, x86_64' or '8 × NVIDIA H100, 64 CPU cores'."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cpu = f"{cores} CPU cores"
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":
+        return f"{cpu}, {platform.machine()}"
+    return f"{jax.device_count()} × {device.device_kind}, {cpu}"
+
+
+def git_commit() -> str:
+    """The commit of the code that runs, with '-dirty' if tracked files differ; else 'unknown'."""
+    root = Path(__file__).resolve().parent.parent
+
+    def git(*arguments):
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20
+        )
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        if commit.returncode or not (root / ".git").exists():
+            return "unknown"
+        dirty = git("status", "--porcelain", "--untracked-files=no").stdout.strip()
+        return commit.stdout.strip() + ("-dirty" if dirty else "")
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"

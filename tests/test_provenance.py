@@ -1,0 +1,97 @@
+"""config.json: what it remembers, and which changes of settings it refuses or names."""
+
+import json
+import sys
+import warnings
+
+import pytest
+
+from ebm_jax import provenance
+from ebm_jax.errors import ConfigError
+from tests.test_train import tiny_config
+
+
+def test_record_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["main.py", "--config", "configs/digits_joint.py"])
+    provenance.record_run(tiny_config(), tmp_path, 0)
+    record = json.loads((tmp_path / "config.json").read_text())
+    assert record["command"] == "python -m ebm_jax.main --config configs/digits_joint.py"
+    assert record["config"]["train"]["num_steps"] == 40
+    assert record["config"]["model"]["latent_sizes"] == [4, 2]
+    assert {"python", "jax", "flax", "optax", "orbax-checkpoint"} <= record["versions"].keys()
+    assert "CPU cores" in record["hardware"]
+    commit = record["git_commit"].removesuffix("-dirty")
+    assert commit == "unknown" or (len(commit) == 40 and int(commit, 16))
+
+
+def test_changed_settings_are_named(tmp_path):
+    provenance.record_run(tiny_config(), tmp_path, 0)
+    config = tiny_config()
+    config.optim.energy.learning_rate = 0.5
+    config.sampler.prior.step_size = 0.25
+    with pytest.warns(UserWarning, match="other settings") as caught:
+        provenance.record_run(config, tmp_path, 20)
+    message = str(caught[0].message)
+    assert "optim.energy.learning_rate: 0.0002 → 0.5; sampler.prior.step_size: " in message
+    changes = json.loads((tmp_path / "config.json").read_text())["changes"]
+    assert [change["step"] for change in changes] == [20, 20]
+    assert changes[0]["setting"] == "optim.energy.learning_rate: 0.0002 → 0.5"
+
+
+@pytest.mark.parametrize(
+    "setting, value",
+    [("seed", 5), ("data.batch_size", 8), ("model.likelihood.sigma", 0.1), ("method.name", "x")],
+)
+def test_another_run_is_refused(tmp_path, setting, value):
+    provenance.record_run(tiny_config(), tmp_path, 0)
+    before = (tmp_path / "config.json").read_bytes()
+    config = tiny_config()
+    config.update_from_flattened_dict({setting: value})
+    with pytest.raises(ConfigError, match=f"other settings \\({setting}: .* → {value}\\)"):
+        provenance.check_same_run(config, tmp_path)
+    assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_what_does_not_make_the_run_may_change(tmp_path):
+    provenance.record_run(tiny_config(), tmp_path, 0)
+    config = tiny_config()
+    config.optim.energy.learning_rate = 0.5
+    config.eval.num_samples = 7
+    provenance.check_same_run(config, tmp_path)
+    provenance.check_same_run(config, tmp_path / "elsewhere")
+
+
+def test_a_finished_run_takes_no_other_settings(tmp_path):
+    config = tiny_config()
+    provenance.record_run(config, tmp_path, 0)
+    before = (tmp_path / "config.json").read_bytes()
+    config.optim.energy.learning_rate = 0.5
+    with pytest.raises(ConfigError, match="finished at step 40.*energy.learning_rate: .* → 0.5"):
+        provenance.record_run(config, tmp_path, 40)
+    assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_longer_run_is_no_changed_setting(tmp_path):
+    provenance.record_run(tiny_config(), tmp_path, 0)
+    config = tiny_config()
+    config.train.num_steps = 80
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        provenance.record_run(config, tmp_path, 20)
+    assert json.loads((tmp_path / "config.json").read_text())["config"]["train"]["num_steps"] == 80
+
+
+def test_start_of_the_first_run_is_kept(tmp_path):
+    provenance.record_run(tiny_config(), tmp_path, 0)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"started": "long ago"}))
+    provenance.record_run(tiny_config(), tmp_path, 0)
+    assert json.loads(path.read_text())["started"] == "long ago"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1, 2]"])
+def test_unreadable_record_is_written_again(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.warns(UserWarning, match="config.json' cannot be read"):
+        provenance.record_run(tiny_config(), tmp_path, 0)
+    assert json.loads((tmp_path / "config.json").read_text())["config"]["seed"] == 0
