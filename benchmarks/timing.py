@@ -24,24 +24,18 @@ class Times(NamedTuple):
         return float(np.median(self.seconds[name] / self.seconds[to]))
 
 
-def interleaved(
-    calls: dict[str, Callable[[], object]], repeats: int, limit_s: float = 60.0
-) -> Times:
+def interleaved(calls: dict[str, Callable[[], object]], repeats: int) -> Times:
     """Calls every alternative in turn, `repeats` rounds after one that does not count.
 
     Args:
       calls: {name: function}; what it returns is waited for.
       repeats: rounds.
-      limit_s: stop early, but not before the second round, when the rounds have taken this long.
     """
-    began = time.perf_counter()
     for call in calls.values():
         jax.block_until_ready(call())
     seconds = {name: [] for name in calls}
     names = list(calls)
     for round_ in range(repeats):
-        if round_ >= 2 and time.perf_counter() - began > limit_s:
-            break
         shift = round_ % len(names)  # nobody always runs behind the same neighbour
         for name in names[shift:] + names[:shift]:
             start = time.perf_counter()

@@ -8,9 +8,10 @@ from ml_collections.config_dict import placeholder
 
 
 def network_optimiser(learning_rate: float) -> ml_collections.ConfigDict:
-    """Settings of one parameter group's optimiser (Adam)."""
+    """Settings of one parameter group's optimiser."""
     return ml_collections.ConfigDict(
         dict(
+            algorithm="adam",  # adam | sgd
             learning_rate=learning_rate,
             joint_learning_rate=placeholder(float),  # after `train.warmup_steps`; default: the same
             b1=0.9,
@@ -57,6 +58,8 @@ def get_config() -> ml_collections.ConfigDict:
     c.model.inference = ml_collections.ConfigDict(
         dict(kind="mlp", hidden=(128, 128), latent_hidden=(64, 64))
     )
+    for part in ("generator", "prior", "energy", "inference"):
+        c.model[part].compute_dtype = placeholder(str)  # default: `compute_dtype`
     c.model.likelihood = ml_collections.ConfigDict(
         dict(kind="gaussian", sigma=0.3, mixtures=10)  # gaussian | bernoulli | logistic_mixture
     )
@@ -86,6 +89,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.train.keep_checkpoints = 3
     c.train.image_every = 500
     c.train.steps_per_dispatch = 1
+    c.train.accumulate = 1  # parts in which a device works on its share of the batch
     c.train.ema_decay = 0.999
 
     c.stability = ml_collections.ConfigDict()

@@ -1,4 +1,4 @@
-"""Checkpoints: one Orbax directory per saved step, written in the background.
+"""Checkpoints: one Orbax directory per saved step, written in the background by process 0.
 
 A checkpoint holds the whole LoopState and a description of its shapes. Restoring tries the newest
 first; one that cannot be read is set aside with a warning and the one before it is used. Since keys
@@ -18,6 +18,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from ebm_jax import parallel
 from ebm_jax.errors import ConfigError
 
 
@@ -57,13 +58,26 @@ class Checkpointer:
 
     def __init__(self, workdir: str | Path, keep: int = 3, *, read_only: bool = False):
         self._directory = Path(workdir).resolve() / "checkpoints"
+        self._read_only = read_only
+        self._manager = None
+        if not parallel.is_primary():
+            return
+        alone = {}
+        if jax.process_count() > 1:  # Orbax would wait for the others, which do not save
+            if not read_only:
+                self._directory.mkdir(parents=True, exist_ok=True)
+            alone = dict(
+                multiprocessing_options=ocp.options.MultiprocessingOptions(
+                    primary_host=0, active_processes={0}, barrier_sync_key_prefix="primary"
+                )
+            )
         options = ocp.CheckpointManagerOptions(
             max_to_keep=None if read_only else keep,
-            create=not read_only,
+            create=not read_only and not alone,
             enable_async_checkpointing=True,
             read_only=read_only,
+            **alone,
         )
-        self._read_only = read_only
         self._manager = ocp.CheckpointManager(self._directory, options=options)
 
     def save(self, step: int, state: Any) -> None:
@@ -72,7 +86,7 @@ class Checkpointer:
         Raises:
           ConfigError: the checkpoint (or the one before, still being written) cannot be written.
         """
-        if step in self._manager.all_steps():
+        if self._manager is None or step in self._manager.all_steps():
             return
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(state), shapes=ocp.args.JsonSave(_describe(state))
@@ -88,6 +102,8 @@ class Checkpointer:
         Raises:
           ConfigError: a save failed.
         """
+        if self._manager is None:
+            return
         try:
             self._manager.wait_until_finished()
             self._manager.check_for_errors()
@@ -104,7 +120,7 @@ class Checkpointer:
 
     def steps(self) -> list[int]:
         """Saved steps, oldest first."""
-        return sorted(self._manager.all_steps())
+        return [] if self._manager is None else sorted(self._manager.all_steps())
 
     def restore(
         self, like: Any, accept: Callable[[Any], bool] = lambda state: True
@@ -122,6 +138,24 @@ class Checkpointer:
           ConfigError: the checkpoint's shapes are not those of `like`, or there are checkpoints and
             none can be read (only the one of step 0 is replaced silently: nothing is lost with it).
         """
+        found, error = None, None
+        try:
+            found = self._restore_here(like, accept)
+        except ConfigError as caught:
+            error = caught
+        if jax.process_count() > 1:
+            step = -2 if error else -1 if found is None else found[0]
+            step = int(parallel.from_primary(np.int32(step)))
+            if step == -2 and error is None:
+                error = ConfigError("process 0 could not restore a checkpoint; see its message.")
+            if step >= 0:
+                found = step, parallel.from_primary(found[1] if found else _host(like))
+        if error is not None:
+            raise error
+        return found
+
+    def _restore_here(self, like, accept):
+        """`restore` from this process's disk."""
         unreadable = {}
         found = self._newest(like, accept, unreadable)
         if any(unreadable) and len(unreadable) == len(self.steps()):
@@ -138,7 +172,7 @@ class Checkpointer:
         """`restore`'s search; the steps that cannot be read are added to `unreadable`."""
         _ignore_late_reads()
         expected = _describe(like)
-        abstract = jax.tree.map(lambda x: np.empty(np.shape(x), np.asarray(x).dtype), like)
+        abstract = _host(like)
         for step in reversed(self.steps()):
             try:
                 shapes = self._read(step, shapes=ocp.args.JsonRestore())
@@ -198,7 +232,13 @@ class Checkpointer:
           ConfigError: the save failed.
         """
         self.wait()
-        self._manager.close()
+        if self._manager is not None:
+            self._manager.close()
+
+
+def _host(like: Any) -> Any:
+    """Uninitialised host arrays of the same shapes."""
+    return jax.tree.map(lambda x: np.empty(np.shape(x), np.asarray(x).dtype), like)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """evaluate(config, workdir): the config's tasks on the newest checkpoint."""
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -7,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
-from ebm_jax import data, methods, provenance
+from ebm_jax import data, methods, parallel, provenance
 from ebm_jax import workdir as workdirs
 from ebm_jax.checkpoint import Checkpointer
 from ebm_jax.errors import ConfigError, PreemptedError
 from ebm_jax.evaluation import TASKS
 from ebm_jax.evaluation.context import Context
+from ebm_jax.inference import on_all_devices
 from ebm_jax.preemption import Preemption
 from ebm_jax.reporting.files import write_json
 from ebm_jax.reporting.report import write_report
@@ -47,9 +50,15 @@ def open_context(
         raise ConfigError(f"no checkpoint in '{workdir}' can be read; train again.")
     step, state = found
     averaged = jax.device_put(methods.inference_state(state.train))
-    folder = workdir / "eval"
     return Context(
-        config, methods.compiled(method), averaged, step, folder, train_set, eval_set, poll
+        config,
+        on_all_devices(method),
+        averaged,
+        step,
+        workdirs.output(workdir) / "eval",
+        train_set,
+        eval_set,
+        poll,
     )
 
 
@@ -76,22 +85,26 @@ def evaluate(
       PreemptedError: a signal came; finished tasks are kept.
     """
 
+    polls = itertools.count(config.train.num_steps + 1)  # behind those of the training loop
+
     def poll():
-        if preemption is not None and preemption.requested:
+        asked = preemption is not None and preemption.requested is not None
+        if preemption is not None and parallel.agreed_to_stop(asked, next(polls)):
+            cause = preemption.requested or "SIGTERM"
             raise PreemptedError(
-                f"{preemption.requested} received during the evaluation; finished tasks are kept, "
-                "run the same command again to go on."
+                f"{cause} received during the evaluation; finished tasks are kept, run the same "
+                "command again to go on."
             )
 
     validate(config)
     context = open_context(config, workdir, poll)
     validate_with_data(config, context.train_set)
     provenance.warn_of_changes(
-        config, context.folder.parent, ignored=("train.", "eval.", "stability.", "optim.")
+        config, Path(workdir), ignored=("train.", "eval.", "stability.", "optim.")
     )
     if not config.eval.tasks and again:
         raise ConfigError(f"eval.tasks is empty; name some of: {', '.join(sorted(TASKS))}.")
-    workdirs.prepare(workdir)
+    workdirs.prepare(context.folder.parent)
     results = _run_tasks(config, context, again)
     write_report(context.folder.parent)
     return results
@@ -106,7 +119,8 @@ def _run_tasks(config, context: Context, again: bool) -> dict[str, dict]:
         path = context.folder / f"{name}.json"
         done = _read_json(path)
         same = {"step": context.step, "seed": config.seed, "settings": settings}
-        if not again and same.items() <= done.items():
+        finished = not again and same.items() <= done.items()
+        if parallel.from_primary(np.asarray(finished)):  # the others have no files
             results[name] = done
             continue
         started = time.monotonic()

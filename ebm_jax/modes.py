@@ -37,6 +37,9 @@ def run(mode: str, config: Any, workdir: str | None) -> None:
     if mode not in modes:
         raise ConfigError(f"--mode is '{mode}'; use one of: {', '.join(modes)}.")
     _use_compilation_cache()
+    parallel.initialise()
+    if not parallel.is_primary():  # one process tells what all do
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     validate(config)
     modes[mode](config, workdir)
 
@@ -55,7 +58,7 @@ def _evaluate(config, workdir):
 
 def _sample(config, workdir):
     context = open_context(config, workdir)
-    folder = workdirs.prepare(workdir) / "samples"
+    folder = workdirs.prepare(workdirs.output(workdir)) / "samples"
     prior = "ebm" if context.method.has_energy else "gaussian"
     images = sample_images(context, "samples", config.eval.num_samples, prior=prior)
     folder.mkdir(exist_ok=True)
@@ -68,7 +71,7 @@ def _sample(config, workdir):
 
 def _dry_run(config, _):
     """Everything up to the first step, and nothing written."""
-    parallel.check_batch_size(config.data.batch_size)
+    parallel.check_batch_size(config.data.batch_size, config.train.accumulate)
     dataset = data.open_dataset(config.data, config.data.train_split)
     config.data.num_examples = dataset.num_examples
     method = methods.build(config)

@@ -4,28 +4,105 @@ Training state is replicated, one copy per local device stacked on a leading axi
 split on that axis. Everything else sees arrays without it.
 """
 
+import math
+import os
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ebm_jax.errors import ConfigError
 
 AXIS = "devices"
+_LAUNCH = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+
+
+def initialise() -> None:
+    """Joins the job's other processes, if the environment says that there are some.
+
+    Found out by itself are a TPU pod and a Slurm job of several tasks; elsewhere the launcher sets
+    JAX_COORDINATOR_ADDRESS (host:port of process 0), JAX_NUM_PROCESSES and JAX_PROCESS_ID. Must be
+    called before anything asks for a device; a second call does nothing.
+
+    Raises:
+      ConfigError: the variables are incomplete or no numbers, or the processes do not meet.
+    """
+    if jax.distributed.is_initialized():
+        return
+    given = {name: os.environ[name] for name in _LAUNCH if os.environ.get(name)}
+    slurm = int(os.environ.get("SLURM_NTASKS") or 1) > 1 and "SLURM_PROCID" in os.environ
+    pod = "," in os.environ.get("TPU_WORKER_HOSTNAMES", "")
+    if given and len(given) < len(_LAUNCH):
+        missing = ", ".join(name for name in _LAUNCH if name not in given)
+        raise ConfigError(
+            f"{', '.join(given)} is set but {missing} is not; set all three for a launch by "
+            "environment variables, or none."
+        )
+    if not (given or slurm or pod):
+        return
+    arguments = {}
+    if given:
+        try:
+            arguments = dict(
+                coordinator_address=given["JAX_COORDINATOR_ADDRESS"],
+                num_processes=int(given["JAX_NUM_PROCESSES"]),
+                process_id=int(given["JAX_PROCESS_ID"]),
+            )
+        except ValueError as error:
+            raise ConfigError(
+                f"JAX_NUM_PROCESSES is '{given['JAX_NUM_PROCESSES']}' and JAX_PROCESS_ID is "
+                f"'{given['JAX_PROCESS_ID']}'; both must be whole numbers."
+            ) from error
+    try:
+        jax.distributed.initialize(**arguments)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0][:300]
+        raise ConfigError(
+            f"the processes of this job did not meet ({reason}); check the coordinator's address "
+            "and the numbers of the processes."
+        ) from error
+
+
+def is_primary() -> bool:
+    """Whether this process writes what the run leaves behind."""
+    return jax.process_index() == 0
+
+
+def from_primary(tree: Any) -> Any:
+    """Process 0's values of a tree of host arrays, on every process."""
+    if jax.process_count() == 1:
+        return tree
+    received = multihost_utils.broadcast_one_to_all(tree)
+    return jax.tree.map(np.asarray, received)
+
+
+def agreed_to_stop(requested: bool, step: int) -> bool:
+    """Whether all processes stop here: at the same step, though a signal may reach only one.
+
+    Args:
+      requested: whether a signal has reached this process (one process alone needs no more).
+      step: grows from call to call; with several processes JAX agrees on the step to stop at.
+    """
+    if jax.process_count() == 1:
+        return requested
+    return multihost_utils.reached_preemption_sync_point(step)
 
 
 def _sharding() -> NamedSharding:
     return NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec(AXIS))
 
 
-def check_batch_size(batch_size: int) -> None:
-    """Raises ConfigError unless the global batch splits evenly over all devices."""
-    if batch_size <= 0 or batch_size % jax.device_count():
+def check_batch_size(batch_size: int, parts: int = 1) -> None:
+    """Raises ConfigError unless the global batch splits evenly over all devices, in equal parts."""
+    unit = jax.device_count() * parts
+    if batch_size <= 0 or batch_size % unit:
+        each = f" in {parts} parts each (train.accumulate)" if parts > 1 else ""
         raise ConfigError(
             f"data.batch_size is {batch_size}, which does not split evenly over "
-            f"{jax.device_count()} devices; use a positive multiple of {jax.device_count()}."
+            f"{jax.device_count()} devices{each}; use a positive multiple of {unit}."
         )
 
 
@@ -72,6 +149,55 @@ def split_batch(batch: dict[str, np.ndarray], steps: int = 1) -> dict[str, jax.A
         return jax.device_put(np.ascontiguousarray(np.swapaxes(leaf, 0, 1)), _sharding())
 
     return jax.tree.map(place, batch)
+
+
+def over_examples(
+    function: Callable[..., Any], *, in_axes: tuple, out_axes: Any
+) -> Callable[..., Any]:
+    """`function` with its examples split over all devices of all processes.
+
+    Args:
+      function: arrays → a tree of arrays; pure.
+      in_axes: 0 for an argument whose leading axis are examples, None for one that all share.
+      out_axes: tree prefix of the result: the axis of the examples in each leaf.
+
+    Returns:
+      A function of the same arguments; their example axes are padded to a multiple of the number
+      of devices by repeating the last, and results are cut back. Results are on every process.
+    """
+    mapped = jax.pmap(function, in_axes=in_axes, out_axes=out_axes)
+    local, processes = jax.local_device_count(), jax.process_count()
+
+    def run(*arguments):
+        examples = zip(in_axes, arguments, strict=True)
+        count = next(jax.tree.leaves(a)[0].shape[0] for axis, a in examples if axis == 0)
+        share = math.ceil(count / jax.device_count())
+        index = np.minimum(np.arange(share * jax.device_count()), count - 1)
+        mine = np.split(index, processes)[jax.process_index()].reshape(local, share)
+        split = [
+            jax.tree.map(lambda leaf: _take(leaf, mine), argument) if axis == 0 else argument
+            for axis, argument in zip(in_axes, arguments, strict=True)
+        ]
+
+        def gather(axis, part):
+            def one(leaf):
+                leaf = np.moveaxis(np.asarray(leaf), (axis, axis + 1), (0, 1))
+                leaf = leaf.reshape(-1, *leaf.shape[2:])
+                if processes > 1:
+                    leaf = np.asarray(multihost_utils.process_allgather(leaf, tiled=True))
+                return np.moveaxis(leaf[:count], 0, axis)
+
+            return jax.tree.map(one, part)
+
+        return jax.tree.map(gather, out_axes, mapped(*split))
+
+    return run
+
+
+def _take(leaf, index):
+    if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return leaf[index]
+    return np.asarray(leaf)[index]
 
 
 def pmap_step(step: Callable[..., Any]) -> Callable[..., Any]:

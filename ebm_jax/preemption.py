@@ -3,6 +3,8 @@
 import signal
 from types import FrameType
 
+import jax
+
 
 class Preemption:
     """Context in which the first SIGTERM or SIGINT only sets a flag; a second one acts at once."""
@@ -12,6 +14,8 @@ class Preemption:
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> "Preemption":
+        if jax.process_count() > 1:  # JAX watches for SIGTERM itself and tells all processes
+            return self
         for number in (signal.SIGTERM, signal.SIGINT):
             self._previous[number] = signal.signal(number, self._handle)
         return self

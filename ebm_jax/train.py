@@ -15,6 +15,7 @@ from ebm_jax import workdir as workdirs
 from ebm_jax.checkpoint import Checkpointer
 from ebm_jax.errors import ConfigError, DivergedError, PreemptedError
 from ebm_jax.export import write_export
+from ebm_jax.inference import on_all_devices
 from ebm_jax.preemption import Preemption
 from ebm_jax.reporting.progress import Progress
 from ebm_jax.reporting.writers import MetricWriter, read_metrics
@@ -54,8 +55,8 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
       PreemptedError: a signal came; a checkpoint is saved.
     """
     validate(config)
-    parallel.check_batch_size(config.data.batch_size)
-    workdir = workdirs.prepare(workdir)
+    parallel.check_batch_size(config.data.batch_size, config.train.accumulate)
+    workdir = workdirs.prepare(workdirs.output(workdir))
     with contextlib.ExitStack() as stack:
         preemption = preemption or stack.enter_context(Preemption())
         stack.enter_context(workdirs.locked(workdir))
@@ -122,7 +123,7 @@ def _train(config: Any, workdir: Path, preemption: Preemption) -> int:
                 run.snapshot(step, state, base_key)
             if step % config.train.checkpoint_every == 0 or step == total:
                 run.save(step, state)
-            if preemption.requested:
+            if parallel.agreed_to_stop(preemption.requested is not None, step):
                 run.preempt(step, state)
         dispatches.close()
         if rolled_back is not None:
@@ -139,7 +140,7 @@ class _Run:
     def __init__(self, config, workdir, method, checkpointer, preview, preemption):
         self.config, self.workdir = config, workdir
         self.checkpointer, self.preview, self.preemption = checkpointer, preview, preemption
-        self.method = methods.compiled(method)
+        self.method = on_all_devices(method)
         self.writer = self.progress = None
 
     def start_segment(self, step):
@@ -229,9 +230,10 @@ class _Run:
             self.progress.close()
         self.writer.close()
         self.checkpointer.close()
+        cause = self.preemption.requested or "SIGTERM"
         raise PreemptedError(
-            f"{self.preemption.requested} received: step {step} is saved in {self.workdir}; "
-            "run the same command again to go on."
+            f"{cause} received: step {step} is saved in {self.workdir}; run the same command again "
+            "to go on."
         )
 
     def finish(self, step, state):

@@ -16,6 +16,7 @@ _POSITIVE = (
     "train.image_every",
     "train.keep_checkpoints",
     "train.steps_per_dispatch",
+    "train.accumulate",
     "eval.num_samples",
     "eval.num_reconstructions",
     "eval.batch_size",
@@ -62,6 +63,10 @@ def validate(config: Any) -> None:
         if not _get(config, name) >= 0:
             raise ConfigError(f"{name} is {_get(config, name)}; it must not be negative.")
     for group, settings in config.optim.items():
+        if hasattr(settings, "items") and settings.algorithm not in ("adam", "sgd"):
+            raise ConfigError(
+                f"optim.{group}.algorithm is '{settings.algorithm}'; use 'adam' or 'sgd'."
+            )
         for key, (allowed, what) in _RANGES.items() if hasattr(settings, "items") else ():
             if settings[key] is not None and not allowed(settings[key]):
                 raise ConfigError(f"optim.{group}.{key} is {settings[key]}; it must be {what}.")
@@ -74,10 +79,12 @@ def validate(config: Any) -> None:
             )
     if not 0 <= train.ema_decay < 1:
         raise ConfigError(f"train.ema_decay is {train.ema_decay}; it must be in [0, 1).")
-    if config.compute_dtype not in ("float32", "bfloat16"):
-        raise ConfigError(
-            f"compute_dtype is '{config.compute_dtype}'; use 'float32' or 'bfloat16'."
-        )
+    dtypes = {"compute_dtype": config.compute_dtype}
+    for part in ("generator", "prior", "energy", "inference"):
+        dtypes[f"model.{part}.compute_dtype"] = config.model[part].compute_dtype
+    for name, value in dtypes.items():
+        if value not in ("float32", "bfloat16") and (value or name == "compute_dtype"):
+            raise ConfigError(f"{name} is '{value}'; use 'float32' or 'bfloat16'.")
     sizes = tuple(config.model.latent_sizes)
     if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
         raise ConfigError(

@@ -1,11 +1,16 @@
 """A run's folder: it exists, it can be written, and one process at a time uses it."""
 
+import atexit
 import contextlib
 import fcntl
+import functools
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ebm_jax import parallel
 from ebm_jax.errors import ConfigError
 
 
@@ -26,6 +31,24 @@ def prepare(workdir: str | Path) -> Path:
             f"the workdir '{path}' cannot be written ({error.strerror}); choose another --workdir."
         ) from error
     return path
+
+
+def output(workdir: str | Path) -> Path:
+    """Where this process writes: the workdir, or, beside process 0, a folder nobody reads.
+
+    All processes do the same work, so that none waits for another; what they write is the same too,
+    and one copy of it is enough.
+    """
+    if parallel.is_primary():
+        return Path(workdir).expanduser().resolve()
+    return Path(_scratch())
+
+
+@functools.cache
+def _scratch() -> str:
+    folder = tempfile.mkdtemp(prefix="ebm_jax_process_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @contextlib.contextmanager

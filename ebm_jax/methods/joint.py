@@ -17,6 +17,7 @@ from ebm_jax.densities.hierarchical import hierarchical_prior
 from ebm_jax.densities.joint import JointDensity, learning_loss
 from ebm_jax.errors import ConfigError
 from ebm_jax.methods import latent_chains
+from ebm_jax.methods.accumulation import in_parts
 from ebm_jax.methods.base import InferenceState, Method, Samples, TrainState
 from ebm_jax.methods.optimisers import group_optimiser, learning_rate
 from ebm_jax.models import latent_variable
@@ -115,12 +116,12 @@ def build(config, axis_name: str | None = None) -> Method:
 
         return jax.lax.cond(joint, run, skip, 0) if warmup else run(0)
 
-    def update(state, batch, key):
+    def gradients(state, fixed, batch, key):
+        """(gradients, metrics) of one batch; `fixed` are the chains' parameters, normalised."""
         x = batch["image"]
         keys = randomness.per_example(key, batch["index"])
         joint = (state.step >= warmup).astype(x.dtype)  # 0 in the warm-up, then 1
         gated = density._replace(neg_energy=lambda p, z: joint * density.neg_energy(p, z))
-        fixed, extra = normalised(state.params, state.extra)
         metrics = {}
         z_negative = z_chain = None
         if model.has_energy:
@@ -155,7 +156,13 @@ def build(config, axis_name: str | None = None) -> Method:
             return loss, parts | {"loss/total": loss}
 
         grads, parts = jax.grad(loss_fn, has_aux=True)(state.params)
-        metrics |= parts
+        return grads, metrics | parts
+
+    def update(state, batch, key):
+        fixed, extra = normalised(state.params, state.extra)
+        grads, metrics = in_parts(
+            lambda part: gradients(state, fixed, part, key), batch, config.train.accumulate
+        )
         if axis_name:
             grads, metrics, extra = jax.lax.pmean((grads, metrics, extra), axis_name)
         params, opt_state = {}, {}

@@ -46,7 +46,7 @@ def learning_rate(config, warmup_steps: int, num_examples: int, batch_size: int)
 def group_optimiser(
     config, rate: Callable[[jax.Array], jax.Array], first_step: int = 0
 ) -> GroupOptimiser:
-    """Adam as the papers' code has it: gradient clip, then L2 added to the gradient, then Adam.
+    """As the papers' code has it: gradient clip, then L2 added to the gradient, then Adam or SGD.
 
     The learning rate is a function of the training step, not of the optimiser's own count, so a
     skipped update cannot shift the schedule.
@@ -62,7 +62,8 @@ def group_optimiser(
         parts.append(optax.clip_by_global_norm(config.clip_norm))
     if config.l2:
         parts.append(optax.add_decayed_weights(config.l2))
-    parts.append(optax.scale_by_adam(b1=config.b1, b2=config.b2))
+    adam = config.algorithm == "adam"
+    parts.append(optax.scale_by_adam(b1=config.b1, b2=config.b2) if adam else optax.identity())
     transform = optax.chain(*parts)
 
     def update(grads, state, params, step, factor=1.0):

@@ -53,18 +53,25 @@ def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableMo
     Raises:
       ConfigError: an unknown kind, or sizes that do not fit together.
     """
-    m, side, dtype = config.model, config.data.image_size, jnp.dtype(config.compute_dtype)
+    m, side = config.model, config.data.image_size
+
+    def dtype_of(part):
+        return jnp.dtype(part.compute_dtype or config.compute_dtype)
+
     sizes = tuple(m.latent_sizes)
     layers = range(len(sizes))
-    generator = _generator(m.generator, side, num_outputs, dtype)
+    generator = _generator(m.generator, side, num_outputs, dtype_of(m.generator))
     generator_inputs = sum(sizes) if m.generator.inputs == "all" else sizes[0]
-    priors = [MLP(tuple(m.prior.hidden), 2 * sizes[i], dtype=dtype) for i in layers[:-1]]
+    priors = [MLP(tuple(m.prior.hidden), 2 * size, dtype=dtype_of(m.prior)) for size in sizes[:-1]]
     energies = [
-        MLP(widths, 1, zero_init_last=m.energy.zero_init, dtype=dtype)
+        MLP(widths, 1, zero_init_last=m.energy.zero_init, dtype=dtype_of(m.energy))
         for widths in _widths_per_layer(m.energy.hidden, len(sizes))
     ]
-    encoders = [_encoder(m.inference, side, 2 * sizes[0], dtype)]
-    encoders += [MLP(tuple(m.inference.latent_hidden), 2 * size, dtype=dtype) for size in sizes[1:]]
+    encoder_dtype = dtype_of(m.inference)
+    encoders = [_encoder(m.inference, side, 2 * sizes[0], encoder_dtype)]
+    encoders += [
+        MLP(tuple(m.inference.latent_hidden), 2 * size, dtype=encoder_dtype) for size in sizes[1:]
+    ]
     image = jnp.zeros((1, side, side, config.data.channels))
     latents = [jnp.zeros((1, size)) for size in sizes]
 

@@ -1,0 +1,178 @@
+"""Suite `joint`: paper 1's CIFAR-10 model, training step and prior chain, beside PyTorch."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.report import Row
+from benchmarks.timing import Times, interleaved
+from configs import cifar10_joint
+from ebm_jax import methods, randomness
+from ebm_jax.densities.hierarchical import hierarchical_prior
+from ebm_jax.densities.joint import JointDensity
+from ebm_jax.methods import latent_chains
+from ebm_jax.models import latent_variable
+from ebm_jax.training_step import init_loop_state
+
+
+def training_steps(repeats: int, batches=(4, 20)) -> list[Row]:
+    """One step of MCMC learning with the exact nets (40 posterior, 60 prior steps)."""
+    rows = []
+    goals = {4: 1.4, 20: 1.15}
+    for batch in batches:
+        config, *_ = _model(batch)
+        method = methods.build(config)
+        images = np.random.default_rng(0).uniform(-1, 1, (batch, 32, 32, 3)).astype(np.float32)
+        example = {"image": images, "index": np.arange(batch), "label": np.zeros(batch, int)}
+        key = jax.random.key(0)
+        state = init_loop_state(method, example, key).train
+        update = jax.jit(method.update)
+        calls = {"ours": functools.partial(update, state, example, key)}
+        calls |= _torch_training(state.params, images)
+        calls["matmul"] = _matmuls(_training_matmuls(batch))
+        times = interleaved(calls, repeats)
+        rows += _rows(f"CIFAR-10 joint training step, {batch} images", batch, times, goals[batch])
+        rows[-1].peak_fraction = times.ratio("matmul", "ours")
+        rows[-1].peak_goal = 0.9
+    return rows
+
+
+def prior_chains(repeats: int, batches=(100, 1000)) -> list[Row]:
+    """60 prior steps in z-space as the released code takes them."""
+    rows = []
+    goals = {100: (1.7, 0.8), 1000: (1.4, 0.9)}
+    for batch in batches:
+        calls = {"ours": prior_chain_call(batch)}
+        calls |= _torch_prior(_model(batch)[2], batch)
+        calls["matmul"] = _matmuls([(60, shape) for shape in _prior_shapes(batch)])
+        times = interleaved(calls, repeats)
+        ratio, peak = goals[batch]
+        rows += _rows("prior chain of 60 steps, paper 1's nets", batch, times, ratio)
+        rows[-1].peak_fraction = times.ratio("matmul", "ours")
+        rows[-1].peak_goal = peak
+    return rows
+
+
+def _model(batch):
+    """(config, model, parameters) of paper 1's CIFAR-10 nets."""
+    config = cifar10_joint.get_config()
+    config.data.batch_size = batch
+    config.data.num_examples = 50_000
+    model = latent_variable.build(config, 3, with_inference=False)
+    return config, model, model.init(jax.random.key(0))
+
+
+def prior_chain_call(batch: int):
+    """A function of no arguments that runs one prior chain of 60 steps."""
+    config, model, params = _model(batch)
+    density = JointDensity(
+        log_likelihood=None,
+        prior=lambda params: hierarchical_prior(functools.partial(model.conditional, params), 2),
+        neg_energy=model.neg_energy,
+    )
+    chains = latent_chains.build(config, density, model)
+    run = jax.jit(lambda params, keys: chains.prior(params, keys, 60).position)
+    keys = randomness.per_example(jax.random.key(1), jnp.arange(batch))
+    return lambda: run(params, keys)
+
+
+def run(repeats: int) -> list[Row]:
+    return prior_chains(repeats) + training_steps(max(3, repeats // 3))
+
+
+def _rows(work, batch, times: Times, goal) -> list[Row]:
+    """Ours against every PyTorch variant; the goal is about the eager one, which comes last."""
+    rows = []
+    for name in sorted((n for n in times.seconds if n.startswith("PyTorch")), reverse=True):
+        row = Row(
+            work=work,
+            batch=batch,
+            against=name,
+            ours_s=times.median("ours"),
+            theirs_s=times.median(name),
+            ratio=times.ratio(name, "ours"),
+            goal=goal if name == "PyTorch eager" else None,
+        )
+        rows.append(row)
+    return rows or [Row(work=work, batch=batch, against="–", ours_s=times.median("ours"))]
+
+
+def _torch_training(params, images):
+    try:
+        import torch
+
+        from benchmarks import torch_twins
+    except ImportError:
+        return {}
+    model = torch_twins.JointModel()
+    torch_twins.load(model, params)
+    x = torch.tensor(images).permute(0, 3, 1, 2).contiguous()
+    optimisers = torch_twins.optimisers_of(model)
+    return {"PyTorch eager": lambda: torch_twins.training_step(model, optimisers, x).item()}
+
+
+def _torch_prior(params, batch):
+    try:
+        import torch
+
+        from benchmarks import torch_twins
+    except ImportError:
+        return {}
+    model = torch_twins.JointModel()
+    torch_twins.load_dense(model.prior, params["prior"]["layer_1"])
+    for number, energy in enumerate(model.energies):
+        torch_twins.load_dense(energy, params["energy"][f"layer_{number + 1}"])
+    compiled = torch.compile(model.log_prior)
+
+    def chain(log_prob):
+        start = torch.randn(batch, 128), torch.randn(batch, 100)
+        return torch_twins.langevin(log_prob, start, 60, 0.4)[0].numpy()
+
+    return {
+        "PyTorch eager": lambda: chain(model.log_prior),
+        "PyTorch compiled": lambda: chain(compiled),
+    }
+
+
+def _prior_shapes(batch):
+    """(rows, inputs, outputs) of the products of one step: forward, and gradient to the input."""
+    nets = ((128, 200, 200, 200, 1), (100, 100, 100, 1), (100, 200, 200, 200, 200, 256))
+    shapes = []
+    for sizes in nets:
+        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+            shapes += [(batch, inputs, outputs), (batch, outputs, inputs)]
+    return shapes
+
+
+def _training_matmuls(batch):
+    """The products of a training step, convolutions as the products they amount to."""
+    generator = [(batch, 128, 64 * 1024)]
+    generator += [(batch * 64 * 4, 4 * 1024, 512), (batch * 256 * 4, 4 * 512, 256)]
+    generator += [(batch * 1024, 9 * 256, 3)]
+    per_step = generator + [(rows, outputs, inputs) for rows, inputs, outputs in generator]
+    learning = per_step + [(inputs, rows, outputs) for rows, inputs, outputs in generator]
+    counted = [(40, shape) for shape in per_step] + [(1, shape) for shape in learning]
+    return counted + [(100, shape) for shape in _prior_shapes(batch)]
+
+
+def _matmuls(counted):
+    """A call of so many products of each shape [m, k] × [k, n], each count under one loop."""
+    operands = []
+    for count, (rows, inner, columns) in counted:
+        left = jnp.ones((rows, inner)) / inner
+        operands.append((count, left, jnp.ones((inner, columns))))
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def repeat(count, left, right):
+        def body(i, total):
+            product = (left + total[0, 0] * 0) @ right  # depends on the one before
+            return product
+
+        return jax.lax.fori_loop(0, count, body, left @ right)
+
+    def call():
+        return [repeat(count, left, right) for count, left, right in operands]
+
+    return call

@@ -1,0 +1,82 @@
+"""Runs suites of benchmarks, prints their tables and writes them.
+
+python -m benchmarks.run [--suite joint,samplers,…] [--repeats N] [--out DIR] [--check]
+"""
+
+import argparse
+import json
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import jax
+
+from benchmarks import convolutions, dispatch, joint, noise, samplers
+from benchmarks.report import as_json, markdown
+
+SUITES = {
+    "convolutions": ("Passes of convolutions", convolutions.run),
+    "dispatch": ("Host overhead and compile time", dispatch.run),
+    "joint": ("Paper 1's CIFAR-10 model", joint.run),
+    "noise": ("Noise in a chain", noise.run),
+    "samplers": ("Samplers beside other libraries", samplers.run),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--suite", default=",".join(SUITES), help="names, separated by commas")
+    parser.add_argument("--repeats", type=int, default=15, help="rounds of every comparison")
+    parser.add_argument("--out", type=Path, help="folder for benchmarks.md and benchmarks.json")
+    parser.add_argument("--check", action="store_true", help="exit 1 if a row misses its goal")
+    parser.add_argument(
+        "--write-table",
+        action="store_true",
+        help="replace the table by which CPUs choose the forms of convolutions",
+    )
+    options = parser.parse_args()
+    names = [name for name in options.suite.split(",") if name]
+    for name in names:
+        if name not in SUITES:
+            parser.error(f"--suite names '{name}'; known: {', '.join(SUITES)}")
+    if options.repeats < 1:
+        parser.error(f"--repeats is {options.repeats}; it must be positive")
+    machine = describe_machine()
+    text, rows = [machine], []
+    print(machine + "\n")
+    for name in names:
+        title, suite = SUITES[name]
+        extra = {"write_table": options.write_table} if name == "convolutions" else {}
+        found = suite(options.repeats, **extra)
+        text.append(markdown(title, found))
+        rows += found
+        print(text[-1], flush=True)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "benchmarks.md").write_text("\n".join(text))
+        (options.out / "benchmarks.json").write_text(json.dumps(as_json(rows), indent=1) + "\n")
+    missed = [sentence for row in rows for sentence in row.misses()]
+    if options.check and missed:
+        print("below their goal:\n" + "\n".join(f"  {s}" for s in missed), file=sys.stderr)
+        return 1
+    return 0
+
+
+def describe_machine() -> str:
+    """Hardware and the versions that matter."""
+    versions = []
+    for name in ("jax", "jaxlib", "flax", "torch", "torchebm", "blackjax"):
+        try:
+            versions.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            versions.append(f"{name} not installed")
+    device = jax.devices()[0]
+    return (
+        f"{jax.device_count()} × {device.device_kind}, {platform.machine()}, Python "
+        f"{platform.python_version()}, {', '.join(versions)}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
