@@ -1,6 +1,9 @@
 """Joint latent EBM prior, two layers, variational learning, on MNIST.
 
 TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/mnist_joint.py --workdir runs/mnist_joint
+
+Seven minutes on 2 CPU cores. fd_classifier over three seeds: 11.2 ± 2.8 for the EBM prior, where
+the baseline `mnist_hvae` has 21.5 ± 4.3; 11.5 ± 3.2 after chains of 2 500 steps.
 """
 
 from configs import base

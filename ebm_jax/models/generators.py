@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ebm_jax.nn.conv import Conv, ConvTranspose
 from ebm_jax.nn.mlp import MLP, leaky_relu
 
 
@@ -39,13 +40,13 @@ class ConvGenerator(nn.Module):
         init = nn.initializers.xavier_normal()
         side = self.image_size // 2 ** (len(self.channels) - 1)
         x = z[:, None, None, :]
-        x = nn.ConvTranspose(
+        x = ConvTranspose(
             self.channels[0], (side, side), padding="VALID", kernel_init=init, dtype=self.dtype
         )(x)
         x = leaky_relu(x)
         for width in self.channels[1:]:
-            x = nn.ConvTranspose(width, (4, 4), (2, 2), kernel_init=init, dtype=self.dtype)(x)
+            x = ConvTranspose(width, (4, 4), (2, 2), kernel_init=init, dtype=self.dtype)(x)
             x = leaky_relu(x)
         # k3 s1 p1 transposed is an ordinary convolution with the kernel turned round.
-        x = nn.Conv(self.out_channels, (3, 3), kernel_init=init, dtype=self.dtype)(x)
+        x = Conv(self.out_channels, (3, 3), kernel_init=init, dtype=self.dtype)(x)
         return x.astype(jnp.float32)

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ebm_jax.nn.conv import Conv
 from ebm_jax.nn.mlp import leaky_relu
 
 
@@ -20,10 +21,10 @@ class ConvInference(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:  # [B, H, W, C] in [-1, 1]
         init = nn.initializers.xavier_normal()
-        x = nn.Conv(self.channels[0], (3, 3), kernel_init=init, dtype=self.dtype)(x)
+        x = Conv(self.channels[0], (3, 3), kernel_init=init, dtype=self.dtype)(x)
         x = leaky_relu(x)
         for width in self.channels[1:]:
-            x = nn.Conv(width, (4, 4), (2, 2), kernel_init=init, dtype=self.dtype)(x)
+            x = Conv(width, (4, 4), (2, 2), kernel_init=init, dtype=self.dtype)(x)
             x = leaky_relu(x)
         x = x.reshape(x.shape[0], -1)  # a kernel as large as the map
         return nn.Dense(self.out, kernel_init=init, dtype=self.dtype)(x).astype(jnp.float32)

@@ -68,4 +68,4 @@ def _add_bias(layer, y):
     if not layer.use_bias:
         return y
     bias = layer.param("bias", nn.initializers.zeros, (layer.features,))
-    return y + bias.astype(y.dtype)
+    return y + bias.astype(y.dtype).reshape(1, 1, 1, -1)

@@ -252,7 +252,7 @@ def _shifts_forward(x, kernel, g: Geometry):
     """Σ over taps of the shifted input times the tap: one fused loop."""
     x, (height, width) = jnp.pad(x, ((0, 0), *g.padding, (0, 0))), g.output_size
     return sum(
-        x[:, i : i + height, j : j + width] * kernel[i, j, 0]
+        x[:, i : i + height, j : j + width] * kernel[None, i, None, j]
         for i, j in itertools.product(*map(range, g.kernel_size))
     )
 
@@ -312,7 +312,7 @@ FORMS: dict[str, dict[str, dict[str, Form]]] = {
         "input": {"lax": _input_by(_lax_forward)},
         "kernel": {"lax": _lax_kernel, "input_patches": _input_patches_kernel},
     },
-    "transposed_ragged": {
+    "transposed_ragged": {  # phases of unequal sizes, or without any tap
         "forward": {"lax": _lax_forward},
         "input": {"lax": _input_by(_lax_forward)},
         "kernel": {"lax": _lax_kernel, "adjoint": _adjoint_kernel, "taps": _taps_kernel},
@@ -333,8 +333,9 @@ def kind_of(g: Geometry, channels: int, features: int) -> str:
     if g.transposed:
         if g.is_from_one_pixel:
             return "from_one_pixel"
-        whole = all(o % s == 0 for o, s in zip(g.output_size, g.strides, strict=True))
-        return "transposed" if whole else "transposed_ragged"
+        axes = zip(g.output_size, g.strides, g.kernel_size, strict=True)
+        even = all(size % stride == 0 and taps >= stride for size, stride, taps in axes)
+        return "transposed" if even else "transposed_ragged"
     if g.is_pointwise:
         return "pointwise"
     return "ordinary" if g.strides == (1, 1) else "strided"

@@ -16,7 +16,7 @@ CONTEXT = {
 }
 ACRONYMS = {"aupr", "auprc", "auroc", "bpd", "ebm", "elbo", "fd", "fid", "fpr", "iwae", "kid", "kl"}
 ACRONYMS |= {"lpips", "mala", "mcmc", "mse", "nll", "ood", "psnr", "ssim", "tpr", "ula", "vae"}
-LOWER_IS_BETTER = ("fd_classifier", "mse")  # metrics
+LOWER_IS_BETTER = ("FID", "fd_classifier", "mse")  # metrics
 LONGEST_LIST = 12
 APART = (*CONTEXT, "task", "metric", "protocol", "figures", "settings")
 
@@ -193,7 +193,7 @@ def key_results(evaluations: dict[str, dict], limit: int = 8) -> list[dict]:
             rest = [f"{label(k)} {format_number(v)}" for k, v in list(numbers.items())[1:3]]
         cards.append(
             {
-                "label": f"{label(shown)}: {name}" + (" ↓" if name in LOWER_IS_BETTER else ""),
+                "label": name + (" ↓" if name in LOWER_IS_BETTER else "") + f": {label(shown)}",
                 "value": format_number(numbers[shown]),
                 "note": " · ".join(rest),
             }

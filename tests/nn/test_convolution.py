@@ -21,8 +21,8 @@ GEOMETRIES = [
     ("grouped", Geometry(False, (6, 5), (3, 3), (1, 1), ((1, 1), (1, 1)), 2), 4, 6),
     ("transposed", Geometry(True, (4, 5), (4, 4), (2, 2), ((2, 2), (2, 2))), 3, 4),
     ("transposed", Geometry(True, (4, 5), (3, 3), (1, 1), ((1, 1), (1, 1))), 3, 4),
-    ("transposed", Geometry(True, (3, 4), (5, 2), (2, 3), ((3, 2), (1, 2))), 3, 4),
-    ("transposed", Geometry(True, (3, 3), (2, 2), (4, 4), ((1, 3), (1, 3))), 3, 4),
+    ("transposed", Geometry(True, (3, 4), (5, 3), (2, 3), ((3, 2), (1, 3))), 3, 4),
+    ("transposed_ragged", Geometry(True, (3, 3), (2, 2), (4, 4), ((1, 3), (1, 3))), 3, 4),
     ("transposed_ragged", Geometry(True, (3, 4), (3, 3), (2, 2), ((2, 2), (2, 2))), 3, 4),
     ("from_one_pixel", Geometry(True, (1, 1), (7, 5), (1, 1), ((6, 6), (4, 4))), 3, 4),
 ]
@@ -151,7 +151,7 @@ def test_a_measured_shape_gets_its_fastest_form():
         for which, forms in passes.items()
         if len(forms) > 1 and kind != "transposed_ragged"  # no model uses one
     }
-    for name, which in (("kernel", "kernel"), ("forward", "forward")):
+    for which in ("forward", "kernel"):
         rows = [r for r in measured_times() if (r["kind"], r["pass"]) == ("transposed", which)]
         for row in rows:
             batch, (positions, channels, features, taps) = 4, row["shape"]
@@ -160,7 +160,7 @@ def test_a_measured_shape_gets_its_fastest_form():
                 continue
             g = Geometry(True, (size, size), (4, 4), (2, 2), ((2, 2), (2, 2)))
             best = min(row["ms"], key=row["ms"].get)
-            assert choose(name, g, batch, channels, features) == best
+            assert choose(which, g, batch, channels, features) == best
 
 
 def test_only_the_backend_s_form_is_compiled():
@@ -175,6 +175,6 @@ def test_only_the_backend_s_form_is_compiled():
     cpu, cuda = (traced.lower(lowering_platforms=(p,)).as_text() for p in ("cpu", "cuda"))
     g = Geometry(True, (8, 8), (4, 4), (2, 2), ((2, 2), (2, 2)))
     assert choose("kernel", g, 4, 512, 256) != "lax"
-    assert cpu != cuda
-    assert cuda.count("stablehlo.convolution") == 1
-    assert "stablehlo.case" not in cpu + cuda
+    assert (cpu.count("stablehlo.convolution"), cpu.count("stablehlo.dot_general")) == (0, 16)
+    assert (cuda.count("stablehlo.convolution"), cuda.count("stablehlo.dot_general")) == (1, 0)
+    assert "conditional" not in traced.lower().compile().as_text()

@@ -102,7 +102,7 @@ def test_the_summary_states_the_run(page):
     assert summary.startswith("joint on digits finished Finished: all 100 steps.")
     for fact in ("Training time 3m 30s", "Checkpoint 100", "Seed 1", "Hardware 1 x Fast"):
         assert fact in summary
-    assert "fd_classifier: EBM prior 5.000" in summary
+    assert "fd_classifier ↓: EBM prior 5.000" in summary
 
 
 def test_results_stand_side_by_side_with_the_protocol(page):

@@ -92,8 +92,8 @@ def test_key_results_lead_with_the_ebm_prior():
         }
     )
     assert cards == [
-        {"label": "FID: EBM prior", "value": "5.000", "note": "Gaussian prior 20.00"},
-        {"label": "elbo: ELBO", "value": "-90.00", "note": "IWAE -88.00"},
+        {"label": "FID ↓: EBM prior", "value": "5.000", "note": "Gaussian prior 20.00"},
+        {"label": "nats: ELBO", "value": "-90.00", "note": "IWAE -88.00"},
         {"label": "AUROC: Noise", "value": "0.7500", "note": ""},
     ]
 
