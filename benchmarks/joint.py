@@ -22,7 +22,7 @@ def training_steps(repeats: int, batches=(4, 20)) -> list[Row]:
     rows = []
     goals = {4: 1.4, 20: 1.15}
     for batch in batches:
-        config, *_ = _model(batch)
+        config, *_ = joint_model(batch)
         method = methods.build(config)
         images = np.random.default_rng(0).uniform(-1, 1, (batch, 32, 32, 3)).astype(np.float32)
         example = {"image": images, "index": np.arange(batch), "label": np.zeros(batch, int)}
@@ -45,7 +45,7 @@ def prior_chains(repeats: int, batches=(100, 1000)) -> list[Row]:
     goals = {100: (1.7, 0.8), 1000: (1.4, 0.9)}
     for batch in batches:
         calls = {"ours": prior_chain_call(batch)}
-        calls |= _torch_prior(_model(batch)[2], batch)
+        calls |= _torch_prior(joint_model(batch)[2], batch)
         calls["matmul"] = _matmuls([(60, shape) for shape in _prior_shapes(batch)])
         times = interleaved(calls, repeats)
         ratio, peak = goals[batch]
@@ -55,7 +55,7 @@ def prior_chains(repeats: int, batches=(100, 1000)) -> list[Row]:
     return rows
 
 
-def _model(batch):
+def joint_model(batch: int):
     """(config, model, parameters) of paper 1's CIFAR-10 nets."""
     config = cifar10_joint.get_config()
     config.data.batch_size = batch
@@ -66,7 +66,7 @@ def _model(batch):
 
 def prior_chain_call(batch: int):
     """A function of no arguments that runs one prior chain of 60 steps."""
-    config, model, params = _model(batch)
+    config, model, params = joint_model(batch)
     density = JointDensity(
         log_likelihood=None,
         prior=lambda params: hierarchical_prior(functools.partial(model.conditional, params), 2),

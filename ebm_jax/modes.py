@@ -1,5 +1,6 @@
 """What the command line's modes do."""
 
+import json
 import os
 import sys
 from typing import Any
@@ -77,7 +78,7 @@ def _dry_run(config, _):
     method = methods.build(config)
     batch = data.make_batch(dataset, config.data, config.seed, 0)
     state = init_loop_state(method, batch, jax.random.key(config.seed))
-    print(config)
+    print(json.dumps(config.to_dict(), indent=1))
     print(
         f"data: {dataset.name}, split {dataset.split}, {dataset.num_examples} images of "
         f"{dataset.image_shape}"

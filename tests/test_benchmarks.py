@@ -1,0 +1,108 @@
+"""The benchmarks' bookkeeping, and that what is compared computes the same thing."""
+
+import json
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import run as command
+from benchmarks.report import Row, markdown
+from benchmarks.timing import interleaved
+
+
+def test_alternatives_take_turns():
+    order = []
+    times = interleaved({name: lambda name=name: order.append(name) for name in "abc"}, 3)
+    assert order == list("abc" + "abc" + "bca" + "cab")  # the first round does not count
+    assert {len(values) for values in times.seconds.values()} == {3}
+
+
+def test_ratio_is_the_median_over_rounds():
+    times = interleaved({"a": lambda: None, "b": lambda: None}, 1)
+    times = times._replace(seconds={"a": np.array([2.0, 9, 2]), "b": np.array([1.0, 3, 2])})
+    assert times.ratio("a", "b") == 2.0
+    assert (times.median("a"), times.best("b")) == (2.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "changes, missed",
+    [
+        ({}, []),
+        ({"goal": 2.0}, []),
+        ({"goal": 2.1}, ["w, batch 4, against x: ratio 2, goal 2.1"]),
+        ({"peak_fraction": 0.7, "peak_goal": 0.8}, ["w, batch 4, against x: 0.7 of the matmul"]),
+        ({"peak_goal": 0.8}, ["w, batch 4, against x: – of the matmul peak, goal 0.8"]),
+        ({"ratio": float("nan"), "goal": 1.0}, ["ratio nan, goal 1.0"]),
+    ],
+)
+def test_missed_goals_are_named(changes, missed):
+    row = Row(**{"work": "w", "batch": 4, "against": "x", "ours_s": 1.0, "theirs_s": 2.0} | changes)
+    found = row.misses()
+    assert len(found) == len(missed)
+    assert all(part in sentence for part, sentence in zip(missed, found, strict=True))
+
+
+def test_table_has_the_columns_that_are_filled():
+    text = markdown("T", [Row("w", 4, "x", 0.5, 1.0), Row("v", 8, "y", 0.25)])
+    assert text.splitlines()[2] == "| Work | Batch | Against | Ours (ms) | Theirs (ms) | Ratio |"
+    assert text.splitlines()[4:] == [
+        "| w | 4 | x | 500 | 1e+03 | 2 |",
+        "| v | 8 | y | 250 | – | – |",
+    ]
+
+
+@pytest.mark.parametrize("goal, code", [(1.5, 0), (3.0, 1)])
+def test_check_fails_below_a_goal(monkeypatch, capsys, tmp_path, goal, code):
+    suite = {"toy": ("Toy", lambda repeats: [Row("w", repeats, "x", 1.0, 2.0, goal=goal)])}
+    monkeypatch.setattr(command, "SUITES", suite)
+    arguments = ["run", "--suite=toy", "--repeats=7", f"--out={tmp_path}", "--check"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert command.main() == code
+    (row,) = json.loads((tmp_path / "benchmarks.json").read_text())
+    assert (row["work"], row["batch"], row["ratio"], row["goal"]) == ("w", 7, 2.0, goal)
+    assert set(row) == {
+        *("work", "batch", "against", "ours_s", "theirs_s"),
+        *("ratio", "goal", "peak_fraction", "peak_goal", "device"),
+    }
+    assert "### Toy" in (tmp_path / "benchmarks.md").read_text()
+    assert ("below their goal" in capsys.readouterr().err) == bool(code)
+
+
+@pytest.mark.parametrize("arguments", [["--suite=speed"], ["--suite=noise", "--repeats=0"]])
+def test_bad_arguments(monkeypatch, capsys, arguments):
+    monkeypatch.setattr(sys, "argv", ["run", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 2
+    assert "known: " in capsys.readouterr().err or "--repeats=0" in arguments
+
+
+def test_torch_twin_is_the_same_model():
+    """Prior density, generator and their gradients, with the parameters copied over."""
+    torch = pytest.importorskip("torch")
+    from benchmarks import torch_twins
+    from benchmarks.joint import joint_model
+
+    _, model, params = joint_model(2)
+    twin = torch_twins.JointModel()
+    torch_twins.load(twin, params)
+    rng = np.random.default_rng(0)
+    z = tuple(rng.normal(size=(2, size)).astype(np.float32) for size in (128, 100))
+    latents = [torch.tensor(leaf, requires_grad=True) for leaf in z]
+    images = twin.generator(latents[0][:, :, None, None]).permute(0, 2, 3, 1)
+    ours = np.tanh(model.decode(params, z))
+    np.testing.assert_allclose(images.detach().numpy(), ours, atol=1e-4)
+
+    def log_prior(z):
+        mean, std = model.conditional(params, 0, (z[1],))
+        base = -0.5 * ((z[0] - mean) / std) ** 2 - jax.numpy.log(std)
+        tilt = model.neg_energy(params, z)
+        return (base.sum(1) - 0.5 * (z[1] ** 2).sum(1) + tilt).sum()
+
+    value, gradient = jax.value_and_grad(log_prior)(z)
+    theirs = twin.log_prior(*latents).sum()
+    assert float(theirs) == pytest.approx(float(value), rel=1e-4)
+    for a, b in zip(torch.autograd.grad(theirs, latents), gradient, strict=True):
+        np.testing.assert_allclose(a.numpy(), b, rtol=1e-3, atol=1e-4)
