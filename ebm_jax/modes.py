@@ -14,7 +14,7 @@ from ebm_jax import workdir as workdirs
 from ebm_jax.cache import cache_root
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluate import evaluate, open_context
-from ebm_jax.evaluation.context import sample_images
+from ebm_jax.evaluation.context import image_chunks, keep_first
 from ebm_jax.preemption import Preemption
 from ebm_jax.reporting.grids import save_grid
 from ebm_jax.reporting.summary import print_summary
@@ -61,12 +61,14 @@ def _sample(config, workdir):
     context = open_context(config, workdir)
     folder = workdirs.prepare(workdirs.output(workdir)) / "samples"
     prior = "ebm" if context.method.has_energy else "gaussian"
-    images = sample_images(context, "samples", config.eval.num_samples, prior=prior)
+    shown, value_range = [], tuple(config.data.range)
+    chunks = image_chunks(context, "samples", config.eval.num_samples, prior=prior)
+    chunks = keep_first(chunks, config.eval.grid, shown)
+    images = np.concatenate([data.to_uint8(chunk, value_range) for chunk in chunks])
     folder.mkdir(exist_ok=True)
-    low, high = config.data.range
-    np.savez_compressed(folder / "samples.npz", images=data.to_uint8(images, (low, high)))
+    np.savez_compressed(folder / "samples.npz", images=images)
     grid = folder / "samples.png"
-    save_grid(grid, images[: config.eval.grid], value_range=(low, high))
+    save_grid(grid, np.stack(shown), value_range=value_range)
     print(f"{len(images)} samples of step {context.step}: {folder / 'samples.npz'}, {grid}")
 
 

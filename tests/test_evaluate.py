@@ -2,13 +2,17 @@
 
 import json
 import shutil
+import weakref
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from ebm_jax import evaluate as evaluation
 from ebm_jax.errors import ConfigError, PreemptedError
 from ebm_jax.evaluate import evaluate
+from ebm_jax.evaluation import chains
+from ebm_jax.evaluation import context as context_of
 from ebm_jax.evaluation.context import Context
 from tests.test_train import tiny_config, trained_workdir
 
@@ -133,3 +137,29 @@ def test_signal_between_chunks(workdir):
     with pytest.raises(PreemptedError, match="SIGINT received during the evaluation"):
         evaluate(config_of("reconstruction"), workdir, Signalled())
     assert not (workdir / "eval" / "reconstruction.json").exists()
+
+
+def test_evaluation_holds_one_chunk_of_samples(monkeypatch, workdir):
+    """The images of all chunks but the current one are gone, whatever the number of samples."""
+    config = config_of("fd_classifier", "reconstruction", "chains")
+    config.eval.batch_size, config.eval.grid = 50, 4
+    config.eval.num_samples = config.eval.long_chain_samples = 400
+    drawn, alive = [], []
+    to_chunks = context_of.sample_chunks
+
+    class Tracked(np.ndarray):  # plain arrays cannot be referred to weakly
+        pass
+
+    def tracked(*arguments, **options):
+        for chunk in to_chunks(*arguments, **options):
+            images = chunk.images.view(Tracked)
+            drawn.append(weakref.ref(images))
+            alive.append(sum(reference() is not None for reference in drawn))
+            yield chunk._replace(images=images)
+            del chunk, images
+
+    for module in (context_of, chains):
+        monkeypatch.setattr(module, "sample_chunks", tracked)
+    evaluate(config, workdir)
+    assert len(alive) == 4 * 8  # two sets of samples, two lengths of chains
+    assert max(alive) <= 3  # the current chunk, the one before, and the grid's

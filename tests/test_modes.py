@@ -53,5 +53,5 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
     modes.run("dry_run", tiny_config(), None)
     modes_output = capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
-    for part in ("batch_size: 16", "split train", "generator", "energy", "GFLOP"):
+    for part in ('"batch_size": 16', "split train", "generator", "energy", "GFLOP"):
         assert part in modes_output

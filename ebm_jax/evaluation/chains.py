@@ -5,6 +5,8 @@ the learned energy of their ends, the profile along the way, and, where the data
 fd_classifier distance of both ends.
 """
 
+import collections
+
 import numpy as np
 
 from ebm_jax.evaluation.context import Context, sample_chunks
@@ -24,37 +26,22 @@ def run(context: Context) -> dict:
     short_steps = cfg.eval.prior_steps or cfg.sampler.prior.num_steps
     every = max(cfg.eval.long_chain_steps // _KEPT, 1)
     long_steps = every * _KEPT
-    result, profiles, images = {}, {}, {}
+    judged = context.train_set.num_classes > 1 and cfg.data.channels == 1
+    judge = judge_of(context) if judged else None
+    result, profiles = {}, {}
     for kind, steps, keep in (("short", short_steps, 0), ("long", long_steps, every)):
-        chunks = list(
-            sample_chunks(
-                context,
-                "samples",
-                cfg.eval.long_chain_samples,
-                min(cfg.eval.batch_size, cfg.eval.long_chain_samples),
-                prior="ebm",
-                num_steps=steps,
-                keep_every=keep,
-            )
-        )
-        images[kind] = np.concatenate([chunk.images for chunk in chunks])
-        energies = np.concatenate(
-            [np.asarray(context.method.energy(context.state, c.latents)) for c in chunks]
-        )
-        result[kind] = {
-            "steps": steps,
-            "energy_mean": float(energies.mean()),
-            "energy_std": float(energies.std()),
-            "target_energy_mean": float(np.concatenate([c.info.energy for c in chunks]).mean()),
-            "gradient_norm_mean": float(np.concatenate([c.info.grad_norm for c in chunks]).mean()),
-            "finite": float(np.concatenate([c.info.finite for c in chunks]).mean()),
-        }
+        seen = _Seen(context)
+        ends = seen.ends(steps, keep)
+        found = {}
+        if judged:
+            found["fd_classifier"] = distance(judge, ends, tuple(cfg.data.range))
+        else:
+            collections.deque(ends, maxlen=0)  # runs them
+        result[kind] = {"steps": steps, **seen.summary(), **found}
         if keep:
-            profile = np.concatenate([c.profile.energy for c in chunks], axis=1)  # [kept, n]
+            profile = np.concatenate(seen.profiles, axis=1)  # [kept, n]
             profiles["−log density (up to a constant)"] = (profile.mean(1), profile.std(1))
-            trajectory = np.concatenate([c.trajectory for c in chunks], axis=1)
-            rows = np.swapaxes(trajectory[:, :_ROWS], 0, 1)
-            pixels = strip(rows, value_range=tuple(cfg.data.range))
+            pixels = strip(np.stack(seen.rows), value_range=tuple(cfg.data.range))
             save_png(context.folder / "chains_strip.png", pixels)
     plot_profile(
         context.folder / "chains_energy.png",
@@ -64,10 +51,8 @@ def run(context: Context) -> dict:
         x=every * np.arange(1, _KEPT + 1),
     )
     metric, results = "energy", {kind: result[kind]["energy_mean"] for kind in result}
-    if context.train_set.num_classes > 1 and cfg.data.channels == 1:
-        judge, metric = judge_of(context), "fd_classifier"
-        for kind, drawn in images.items():
-            result[kind]["fd_classifier"] = distance(judge, drawn, tuple(cfg.data.range))
+    if judged:
+        metric = "fd_classifier"
         results = {f"{kind}_chains": result[kind]["fd_classifier"] for kind in result}
     drift = result["long"]["energy_mean"] - result["short"]["energy_mean"]
     spread = max(result["short"]["energy_std"], 1e-12)
@@ -87,3 +72,39 @@ def run(context: Context) -> dict:
             "chains_strip.png": f"Long chains, an image every {every} steps, one chain a row.",
         },
     }
+
+
+class _Seen:
+    """What is kept of chains that pass by in chunks: numbers per chain, pictures of the first."""
+
+    def __init__(self, context: Context):
+        self.context = context
+        self.energies, self.infos, self.profiles, self.rows = [], [], [], []
+
+    def ends(self, steps: int, keep: int):
+        """Yields the chains' last images, [n, H, W, C] at a time."""
+        count = self.context.config.eval.long_chain_samples
+        size = min(self.context.config.eval.batch_size, count)
+        options = dict(prior="ebm", num_steps=steps, keep_every=keep)
+        for chunk in sample_chunks(self.context, "samples", count, size, **options):
+            energy = self.context.method.energy(self.context.state, chunk.latents)
+            self.energies.append(np.asarray(energy))
+            self.infos.append(chunk.info)
+            if keep:
+                self.profiles.append(chunk.profile.energy)
+                missing = max(_ROWS - len(self.rows), 0)
+                self.rows.extend(np.swapaxes(chunk.trajectory[:, :missing], 0, 1))
+            yield chunk.images
+
+    def summary(self) -> dict[str, float]:
+        def mean(name):
+            return float(np.concatenate([getattr(info, name) for info in self.infos]).mean())
+
+        energies = np.concatenate(self.energies)
+        return {
+            "energy_mean": float(energies.mean()),
+            "energy_std": float(energies.std()),
+            "target_energy_mean": mean("energy"),
+            "gradient_norm_mean": mean("grad_norm"),
+            "finite": mean("finite"),
+        }

@@ -1,6 +1,6 @@
 """What every evaluation task gets, and what they share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,32 +64,35 @@ def sample_chunks(
         )
 
 
-def sample_images(context: Context, name: str, num_samples: int, **options) -> np.ndarray:
-    """[num_samples, H, W, C] in the data's range, in chunks of `eval.batch_size`."""
+def image_chunks(context: Context, name: str, num_samples: int, **options) -> Iterator[np.ndarray]:
+    """`num_samples` drawn images in the data's range, [n, H, W, C] with n ≤ `eval.batch_size`."""
     size = context.config.eval.batch_size
-    chunks = sample_chunks(context, name, num_samples, size, **options)
-    return np.concatenate([chunk.images for chunk in chunks])
+    for chunk in sample_chunks(context, name, num_samples, size, **options):
+        yield chunk.images
 
 
-def reconstructions(
+def reconstruction_chunks(
     context: Context, dataset: Any, name: str, limit: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """(images, reconstructions) of the first `limit` examples of a data set, each [n, H, W, C]."""
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(images, reconstructions) of the first `limit` examples, each [n ≤ eval.batch_size, ...]."""
     key = task_key(context, name)
-    size = context.config.eval.batch_size
-    originals, results, seen = [], [], 0
+    size, left = context.config.eval.batch_size, limit
     for batch in data.eval_batches(dataset, context.config.data, size):
         context.poll()
         images, index = batch["image"], batch["index"]
-        count = images.shape[0]
-        pad = size - count  # one compiled shape for all chunks
+        count = images.shape[0] if left is None else min(images.shape[0], left)
+        pad = size - images.shape[0]  # one compiled shape for all chunks
         images = np.concatenate([images, np.repeat(images[-1:], pad, axis=0)])
         index = np.concatenate([index, np.repeat(index[-1:], pad)])
-        result = context.method.reconstruct(context.state, images, key, index)
-        originals.append(images[:count])
-        results.append(np.asarray(result)[:count])
-        seen += count
-        if limit is not None and seen >= limit:
-            break
-    originals, results = np.concatenate(originals), np.concatenate(results)
-    return originals[:limit], results[:limit]
+        restored = context.method.reconstruct(context.state, images, key, index)
+        yield images[:count], np.asarray(restored)[:count]
+        left = None if left is None else left - count
+        if left == 0:
+            return
+
+
+def keep_first(chunks: Iterable[np.ndarray], count: int, kept: list) -> Iterator[np.ndarray]:
+    """Passes chunks on, adding the first `count` of their rows to the list `kept`, one by one."""
+    for chunk in chunks:
+        kept.extend(chunk[: max(count - len(kept), 0)])
+        yield chunk

@@ -15,6 +15,7 @@ import os
 import re
 import uuid
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +31,12 @@ from ebm_jax.evaluation.classifier import (
     features,
     train_classifier,
 )
-from ebm_jax.evaluation.frechet import Moments, frechet_distance, moments
+from ebm_jax.evaluation.frechet import (
+    Moments,
+    frechet_distance,
+    moments,
+    moments_of_chunks,
+)
 
 
 class Classifier(NamedTuple):
@@ -94,11 +100,17 @@ def classifier_for(
 
 
 def fd_classifier(classifier: Classifier, images: np.ndarray) -> float:
+    """`fd_classifier_of_chunks` of one array of samples [N, H, W, C]."""
+    return fd_classifier_of_chunks(classifier, [images])
+
+
+def fd_classifier_of_chunks(classifier: Classifier, chunks: Iterable[np.ndarray]) -> float:
     """Fréchet distance of samples to the full training split, in the classifier's features.
 
     Args:
         classifier: from `classifier_for`.
-        images: samples [N, H, W, C], float in [-1, 1] (values outside are clipped), N >= 65.
+        chunks: samples [n, H, W, C], float in [-1, 1] (values outside are clipped), in any number
+            of arrays; one is held at a time. 65 or more in all.
 
     Returns:
         The distance.
@@ -108,18 +120,28 @@ def fd_classifier(classifier: Classifier, images: np.ndarray) -> float:
         DataError: the samples do not have the training images' shape.
         ValueError: a sample is not finite.
     """
-    images = np.asarray(images)
-    if images.shape[1:] != classifier.image_shape:
-        raise DataError(
-            f"fd_classifier was trained on images of shape {classifier.image_shape}, but the "
-            f"samples have shape {images.shape[1:]}; use the classifier of the samples' data set."
-        )
-    if len(images) < FEATURE_WIDTH + 1:
+    count = 0
+
+    def seen():
+        nonlocal count
+        for images in chunks:
+            images = np.asarray(images)
+            if images.shape[1:] != classifier.image_shape:
+                raise DataError(
+                    f"fd_classifier was trained on images of shape {classifier.image_shape}, but "
+                    f"the samples have shape {images.shape[1:]}; use the classifier of the "
+                    "samples' data set."
+                )
+            count += len(images)
+            yield features(classifier.params, images)
+
+    drawn = moments_of_chunks(seen())
+    if count < FEATURE_WIDTH + 1:
         raise ConfigError(
             f"fd_classifier needs at least {FEATURE_WIDTH + 1} samples for a covariance of its "
-            f"{FEATURE_WIDTH} features, but got {len(images)}; draw more samples."
+            f"{FEATURE_WIDTH} features, but got {count}; draw more samples."
         )
-    return frechet_distance(moments(features(classifier.params, images)), classifier.reference)
+    return frechet_distance(drawn, classifier.reference)
 
 
 def _digest(arrays: dict[str, np.ndarray]) -> str:

@@ -4,10 +4,17 @@ The three sets are samples of the Gaussian prior, samples of the EBM prior and r
 training images (the floor: what the generator could reach with a perfect prior).
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ebm_jax.evaluation import fd_classifier as classifiers
-from ebm_jax.evaluation.context import Context, reconstructions, sample_images
+from ebm_jax.evaluation.context import (
+    Context,
+    image_chunks,
+    keep_first,
+    reconstruction_chunks,
+)
 from ebm_jax.reporting.grids import save_grid
 
 
@@ -16,19 +23,19 @@ def run(context: Context) -> dict:
     cfg = context.config
     judge = judge_of(context)
     value_range = tuple(cfg.data.range)
-    sets = {
-        "gaussian_prior": sample_images(context, "samples", cfg.eval.num_samples, prior="gaussian")
-    }
+    sets = {"gaussian_prior": _samples(context, "gaussian")}
     if context.method.has_energy:
-        sets["ebm_prior"] = sample_images(context, "samples", cfg.eval.num_samples, prior="ebm")
+        sets["ebm_prior"] = _samples(context, "ebm")
     count = min(cfg.eval.num_samples, context.train_set.num_examples)
-    _, sets["reconstruction"] = reconstructions(context, context.train_set, "floor", count)
+    pairs = reconstruction_chunks(context, context.train_set, "floor", count)
+    sets["reconstruction"] = (restored for _, restored in pairs)
     result = {"gaussian_prior": None, "ebm_prior": None, "reconstruction": None}
     figures = {}
-    for kind, images in sets.items():
-        result[kind] = distance(judge, images, value_range)
+    for kind, chunks in sets.items():
+        shown = []
+        result[kind] = distance(judge, keep_first(chunks, cfg.eval.grid, shown), value_range)
         file = f"fd_classifier_{kind}.png"
-        save_grid(context.folder / file, images[: cfg.eval.grid], value_range=value_range)
+        save_grid(context.folder / file, np.stack(shown), value_range=value_range)
         figures[file] = f"{kind.replace('_', ' ')}: {result[kind]:.2f}".replace("ebm", "EBM")
     steps = cfg.eval.prior_steps or cfg.sampler.prior.num_steps
     return result | {
@@ -58,9 +65,20 @@ def judge_of(context: Context) -> classifiers.Classifier:
     return classifiers.classifier_for(name, images, labels)
 
 
-def distance(judge: classifiers.Classifier, images: np.ndarray, value_range) -> float:
+def _samples(context, prior):
+    return image_chunks(context, "samples", context.config.eval.num_samples, prior=prior)
+
+
+def distance(judge: classifiers.Classifier, chunks: Iterable[np.ndarray], value_range) -> float:
     """fd_classifier of images [n, H, W, C] in `value_range`; NaN when a chain has blown up."""
-    if not np.isfinite(images).all():
-        return float("nan")
     low, high = value_range
-    return classifiers.fd_classifier(judge, (images - low) / (high - low) * 2 - 1)
+    finite = True
+
+    def rescaled():
+        nonlocal finite
+        for images in chunks:
+            finite = finite and bool(np.isfinite(images).all())
+            yield np.nan_to_num((images - low) / (high - low) * 2 - 1)
+
+    found = classifiers.fd_classifier_of_chunks(judge, rescaled())
+    return found if finite else float("nan")

@@ -2,19 +2,25 @@
 
 import numpy as np
 
-from ebm_jax.evaluation.context import Context, reconstructions
+from ebm_jax.evaluation.context import Context, reconstruction_chunks
 from ebm_jax.reporting.grids import pair_grid, save_png
 
 
 def run(context: Context) -> dict:
     """MSE per pixel with x in [0, 1], posterior latents, decoder mean."""
     low, high = context.config.data.range
-    images, restored = reconstructions(
-        context, context.eval_set, "reconstruction", context.config.eval.num_reconstructions
-    )
-    errors = np.mean(((restored - images) / (high - low)) ** 2, axis=(1, 2, 3))
-    shown = min(context.config.eval.grid // 2, images.shape[0])  # as many pictures, in pairs
-    pairs = pair_grid(images[:shown], restored[:shown], value_range=(low, high))
+    config = context.config
+    shown = max(config.eval.grid // 2, 1)  # as many pictures, in pairs
+    errors, originals, results = [], [], []
+    for images, restored in reconstruction_chunks(
+        context, context.eval_set, "reconstruction", config.eval.num_reconstructions
+    ):
+        errors.append(np.mean(((restored - images) / (high - low)) ** 2, axis=(1, 2, 3)))
+        missing = max(shown - len(originals), 0)
+        originals.extend(images[:missing])
+        results.extend(restored[:missing])
+    errors = np.concatenate(errors)
+    pairs = pair_grid(np.stack(originals), np.stack(results), value_range=(low, high))
     save_png(context.folder / "reconstruction.png", pairs)
     return {
         "metric": "mse",
