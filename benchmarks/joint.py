@@ -85,7 +85,7 @@ def run(repeats: int) -> list[Row]:
 def _rows(work, batch, times: Times, goal) -> list[Row]:
     """Ours against every PyTorch variant; the goal is about the eager one, which comes last."""
     rows = []
-    for name in sorted((n for n in times.seconds if n.startswith("PyTorch")), reverse=True):
+    for name in sorted(n for n in times.seconds if n.startswith("PyTorch")):
         row = Row(
             work=work,
             batch=batch,

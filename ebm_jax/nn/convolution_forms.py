@@ -143,6 +143,41 @@ def _adjoint_kernel(x, dy, g: Geometry):
     return jnp.flip(_lax_kernel(dy, x, _adjoint(g)), (0, 1)).swapaxes(2, 3)
 
 
+def _taps_input(kernel, dy, g: Geometry):
+    """One matrix product per tap, with the tap as it lies in memory.
+
+    Inside a loop XLA:CPU would turn a kernel round at every step, on one core; a product takes its
+    right-hand side transposed for nothing. Input position m meets output s·m − k + low.
+    """
+    before, after = zip(
+        *(
+            (max(0, taps - 1 - low), max(0, stride * (size - 1) + low - (outputs - 1)))
+            for size, taps, stride, (low, _), outputs in zip(
+                g.input_size, g.kernel_size, g.strides, g.padding, g.output_size, strict=True
+            )
+        ),
+        strict=True,
+    )
+    dy = jnp.pad(dy, ((0, 0), *zip(before, after, strict=True), (0, 0)))
+    (rows, columns), (down, across) = g.input_size, g.strides
+    dx = 0.0
+    for i, j in itertools.product(*map(range, g.kernel_size)):
+        top, left = g.padding[0][0] - i + before[0], g.padding[1][0] - j + before[1]
+        met = jax.lax.slice(
+            dy,
+            (0, top, left, 0),
+            (
+                dy.shape[0],
+                top + down * (rows - 1) + 1,
+                left + across * (columns - 1) + 1,
+                dy.shape[3],
+            ),
+            (1, down, across, 1),
+        )
+        dx += _columns(met) @ kernel[i, j].T
+    return dx.reshape(dy.shape[0], rows, columns, kernel.shape[2])
+
+
 def _taps_kernel(x, dy, g: Geometry):
     """One matrix product [C_in, positions] × [positions, C_out] per tap."""
 
@@ -280,7 +315,7 @@ Form = Callable[[jax.Array, jax.Array, Geometry], jax.Array]
 FORMS: dict[str, dict[str, dict[str, Form]]] = {
     "ordinary": {
         "forward": {"lax": _lax_forward},
-        "input": {"lax": _input_by(_lax_forward)},
+        "input": {"lax": _input_by(_lax_forward), "taps": _taps_input},
         "kernel": {
             "lax": _lax_kernel,
             "input_patches": _input_patches_kernel,
@@ -299,7 +334,11 @@ FORMS: dict[str, dict[str, dict[str, Form]]] = {
     },
     "transposed": {
         "forward": {"lax": _lax_forward, "phases": _phases_forward},
-        "input": {"lax": _input_by(_lax_forward), "phases": _input_by(_phases_forward)},
+        "input": {
+            "lax": _input_by(_lax_forward),
+            "phases": _input_by(_phases_forward),
+            "taps": _taps_input,
+        },
         "kernel": {"lax": _lax_kernel, "adjoint": _adjoint_kernel, "taps": _taps_kernel},
     },
     "from_one_pixel": {
