@@ -163,3 +163,9 @@ def test_evaluation_holds_one_chunk_of_samples(monkeypatch, workdir):
     evaluate(config, workdir)
     assert len(alive) == 4 * 8  # two sets of samples, two lengths of chains
     assert max(alive) <= 3  # the current chunk, the one before, and the grid's
+
+
+def test_nothing_to_evaluate(workdir):
+    with pytest.raises(ConfigError, match="eval.tasks is empty; name some of: chains"):
+        evaluate(config_of(), workdir)
+    assert evaluate(config_of(), workdir, again=False) == {}  # the end of a training run

@@ -221,3 +221,12 @@ def test_bad_flags_are_refused_without_importing_jax():
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.split() == ["2", "False"]
+
+
+def test_interruption_before_the_first_step(run, monkeypatch, tmp_path):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(modes, "run", interrupted)
+    result = run("--config", CONFIG, f"--workdir={tmp_path / 'run'}")
+    assert_refused(result, 75, "interrupted; run the same command again.")

@@ -156,3 +156,42 @@ def test_host_copies_survive_the_donation_of_the_state():
         state = p_step(state, parallel.split_batch(BATCH), parallel.replicate(key))
     assert_equal(initial, kept)
     assert_equal(copied, kept)
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (
+            {"JAX_NUM_PROCESSES": "2"},
+            "JAX_NUM_PROCESSES is set but JAX_COORDINATOR_ADDRESS, JAX_PROCESS_ID is not",
+        ),
+        (
+            {
+                "JAX_COORDINATOR_ADDRESS": "localhost:1",
+                "JAX_NUM_PROCESSES": "two",
+                "JAX_PROCESS_ID": "0",
+            },
+            "JAX_NUM_PROCESSES is 'two' and JAX_PROCESS_ID is '0'; both must be whole numbers",
+        ),
+    ],
+)
+def test_half_given_launches_are_refused(monkeypatch, given, message):
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=message):
+        parallel.initialise()
+
+
+def test_one_process_joins_nobody(monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    monkeypatch.setenv("TPU_WORKER_HOSTNAMES", "localhost")
+    parallel.initialise()
+    assert not jax.distributed.is_initialized()
+
+
+def test_accumulated_batch_must_split_evenly():
+    with pytest.raises(
+        ConfigError, match=r"8, .* in 3 parts each .*; use a positive multiple of 6"
+    ):
+        parallel.check_batch_size(8, 3)
+    parallel.check_batch_size(12, 3)

@@ -9,7 +9,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from ebm_jax import randomness
+from ebm_jax import randomness, training_step
+from ebm_jax.errors import ConfigError
 from ebm_jax.methods import InferenceState, Method, Samples, TrainState
 from ebm_jax.training_step import build_step, empty_metrics, init_loop_state
 
@@ -196,3 +197,9 @@ def test_noise_depends_on_step_rollbacks_and_seed_alone():
     step = jax.jit(build_step(toy_method(), STABILITY, 0.9))
     other_seed = trained(step, start(), 1, jax.random.key(1)).train.params["net"]["w"]
     assert np.any(other_seed - start().train.params["net"]["w"] != base)
+
+
+def test_a_model_larger_than_the_memory_is_refused(monkeypatch):
+    monkeypatch.setattr(training_step.os, "sysconf", lambda name: 2)  # 4 bytes
+    with pytest.raises(ConfigError, match="would take .* GiB, but this machine has 0.0 GiB"):
+        init_loop_state(toy_method(None), BATCH, jax.random.key(0))

@@ -17,6 +17,8 @@ from tests.test_train import tiny_config
         ("train.steps_per_dispatch", 0, "train.steps_per_dispatch is 0"),
         ("train.steps_per_dispatch", 3, "train.num_steps is 40, no multiple .* = 3"),
         ("train.ema_decay", 1.0, r"train.ema_decay is 1.0; it must be in \[0, 1\)"),
+        ("optim.prior.algorithm", "lion", "optim.prior.algorithm is .lion.; use .adam. or .sgd."),
+        ("model.energy.compute_dtype", "half", "model.energy.compute_dtype is .half.; use"),
         ("compute_dtype", "float16", "compute_dtype is 'float16'; use 'float32' or 'bfloat16'"),
         ("model.latent_sizes", (4, 0), r"model.latent_sizes is \(4, 0\)"),
         ("model.latent_sizes", (), r"model.latent_sizes is \(\)"),
