@@ -101,3 +101,17 @@ def test_uniforms_are_uniform_and_independent_of_the_normals():
 def test_keys_of_another_generator_are_refused():
     with pytest.raises(ValueError, match="'rbg'.*threefry2x32"):
         normal_like(jax.random.split(jax.random.key(0, impl="rbg"), 2), jnp.zeros((2, 3)))
+
+
+def test_normals_are_box_and_mullers_of_the_words():
+    """To float32's rounding: r = √(−2 log u), angle = (quadrant + place) · π/2."""
+    count = 4000
+    words = jax.random.key_data(keys(1))[:, None]
+    counter = jnp.arange(count, dtype=jnp.uint32)[None]
+    first, second = (np.asarray(w, np.uint64) for w in threefry_2x32(words, counter, 0 * counter))
+    radius = np.sqrt(-2 * np.log(((first >> 8) + 0.5) / 2**24))
+    place = ((second & (2**30 - 1)) >> 6) / 2**24 - 0.5
+    angle = ((second >> 30) + place) * np.pi / 2
+    expected = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    found = normal_like(keys(1), jnp.zeros((1, 2 * count)))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=5e-6)
