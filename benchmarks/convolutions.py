@@ -16,7 +16,7 @@ from benchmarks.timing import Times, interleaved
 from ebm_jax.nn.convolution import choose, shape_of
 from ebm_jax.nn.convolution_forms import FORMS, Geometry, kind_of
 
-_LOOPED = 2
+_LOOPED = 4  # steps of the chain in which forward and input passes are measured
 TABLE = Path(ebm_jax.nn.__file__).parent / "convolution_times.json"
 
 
@@ -102,16 +102,16 @@ def _passes(case: Case):
     return {"forward": (x, kernel), "input": (kernel, dy), "kernel": (x, dy)}
 
 
-def _in_chain(input_pass):
-    """Two input gradients under a scan, where chains take them: what is done to the kernel alone is
-    done again at every step there."""
+def _in_chain(once):
+    """A forward or input pass under a scan, where chains take it: what is done to the kernel alone
+    is either hoisted out or done again at every step there."""
 
-    def run(kernel, dy):
-        def body(dy, _):
-            dx = jax.lax.optimization_barrier(input_pass(kernel, dy))  # all of it, and no sum in it
-            return dy + 1e-9 * dx[0, 0, 0, 0], None
+    def run(kernel, moving):
+        def body(moving, _):
+            result = jax.lax.optimization_barrier(once(kernel, moving))  # all of it, and no sum
+            return moving + 1e-9 * result[0, 0, 0, 0], None
 
-        return jax.lax.scan(body, dy, None, length=_LOOPED)[0]
+        return jax.lax.scan(body, moving, None, length=_LOOPED)[0]
 
     return run
 
@@ -123,8 +123,13 @@ def measure(case: Case, repeats: int) -> dict[str, Times]:
         calls = {}
         for name, form in FORMS[kind][which].items():
             once = functools.partial(form, g=case.geometry)
-            compiled = jax.jit(_in_chain(once) if which == "input" else once)
-            calls[name] = functools.partial(compiled, a, b)
+            if which == "kernel":
+                calls[name] = functools.partial(jax.jit(once), a, b)
+            elif which == "input":
+                calls[name] = functools.partial(jax.jit(_in_chain(once)), a, b)
+            else:
+                turned = functools.partial(lambda b, a, once: once(a, b), once=once)
+                calls[name] = functools.partial(jax.jit(_in_chain(turned)), b, a)
         once = interleaved(calls, 1)
         contenders = {
             name: call
@@ -132,7 +137,7 @@ def measure(case: Case, repeats: int) -> dict[str, Times]:
             if once.best(name) < 3 * min(once.best(other) for other in calls)
         }
         times = Times({**once.seconds, **interleaved(contenders, repeats).seconds})
-        if which == "input":
+        if which != "kernel":
             times = Times({name: seconds / _LOOPED for name, seconds in times.seconds.items()})
         found[which] = times
     return found

@@ -1,11 +1,6 @@
-"""Suite `dispatch`: what the host adds to small models' steps, and what compiling costs."""
+"""Suite `dispatch`: what the host adds to small models' steps."""
 
 import functools
-import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -20,11 +15,10 @@ _STEPS = 20
 
 
 def run(repeats: int) -> list[Row]:
-    """Steps one by one and as the config has it against many per dispatch; compile times."""
+    """Steps one by one and as the config has it against many per dispatch."""
     rows = []
-    for name, module, compiles in (("digits", digits_joint, True), ("mnist", mnist_joint, False)):
+    for name, module in (("digits", digits_joint), ("mnist", mnist_joint)):
         rows += _host_overhead(name, module.get_config(), repeats)
-        rows += _compile_times() if compiles else []
     return rows
 
 
@@ -63,48 +57,3 @@ def _host_overhead(name, config, repeats):
         )
         for stride in strides[:-1]
     ]
-
-
-_COMPILED = """
-import sys, jax
-total = [0.0]
-def listen(event, seconds, **_):
-    if event == "/jax/core/compile/backend_compile_duration":
-        total[0] += seconds
-jax.monitoring.register_event_duration_secs_listener(listen)
-from configs import digits_joint
-from ebm_jax import modes
-config = digits_joint.get_config()
-config.train.num_steps = config.train.log_every = config.train.image_every = 20
-config.train.checkpoint_every, config.train.warmup_steps = 20, 10
-modes.run("train", config, sys.argv[1])
-print("compiled", total[0])
-"""
-
-
-def _compile_times():
-    """Seconds XLA spends in a quickstart of 20 steps, with an empty cache and with a full one."""
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "EBM_JAX_CACHE": str(Path(folder) / "cache")}
-        for kind, limit in (("cold", 20.0), ("warm", 5.0)):
-            done = subprocess.run(
-                [sys.executable, "-c", _COMPILED, str(Path(folder) / kind)],
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=True,
-                cwd=Path(__file__).resolve().parent.parent,
-            )
-            seconds = float(done.stdout.rsplit("compiled", 1)[1])
-            rows.append(
-                Row(
-                    work=f"compiling the quickstart, {kind} cache",
-                    batch=128,
-                    against=f"{limit:.0f} s",
-                    ours_s=seconds,
-                    theirs_s=limit,
-                    goal=1.0,
-                )
-            )
-    return rows

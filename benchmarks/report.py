@@ -18,6 +18,9 @@ class Row:
       goal: the least ratio that is good enough; None = for information.
       peak_fraction: share of the same run's matrix-product rate; None = not measured.
       peak_goal: the least such share that is good enough.
+      per_second: examples per second.
+      memory_mib: what the compiled program needs beside its arguments and results.
+      compile_s: seconds of XLA's compilation.
       device: what it ran on.
     """
 
@@ -30,6 +33,9 @@ class Row:
     goal: float | None = None
     peak_fraction: float | None = None
     peak_goal: float | None = None
+    per_second: float | None = None
+    memory_mib: float | None = None
+    compile_s: float | None = None
     device: str = ""
 
     def __post_init__(self):
@@ -59,6 +65,9 @@ _COLUMNS = {
     "goal": "Goal",
     "peak_fraction": "Of matmul peak",
     "peak_goal": "Goal",
+    "per_second": "Examples/s",
+    "memory_mib": "Memory (MiB)",
+    "compile_s": "Compiling (s)",
 }
 
 
@@ -81,7 +90,7 @@ def as_json(rows: list[Row]) -> list[dict]:
 
 
 def _cell(key, value):
-    if key.endswith("_s") and value is not None:
+    if key in ("ours_s", "theirs_s") and value is not None:
         value = 1e3 * value
     return value if isinstance(value, str) else _number(value)
 

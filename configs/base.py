@@ -37,6 +37,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.data.batch_size = 128  # global
     c.data.train_split = "train"
     c.data.eval_split = "test"
+    c.data.held_out_class = placeholder(int)  # left out of the training split: task `anomaly`
     c.data.image_size = 8  # side after crop and resize, pixels
     c.data.channels = 1
     c.data.crop = 0  # side of the centre crop before resizing; 0 = shorter side
@@ -109,6 +110,24 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.long_chain_steps = 2500
     c.eval.long_chain_samples = 1000
     c.eval.posterior = "inference"  # inference | langevin
+    c.eval.fid_features = 2048  # task `fid`: width of Inception's features, 64 … 2048
+    c.eval.fid_resize = "clean"  # clean (PIL bicubic) | legacy (bilinear inside the network)
+    c.eval.fid_reference = placeholder(int)  # training images compared with; default: all
+    c.eval.likelihood_images = 100  # of the evaluation split
+    c.eval.likelihood_simulated = 50  # images drawn from the model, for the upper bound
+    c.eval.likelihood_temperatures = 1000  # of AIS
+    c.eval.likelihood_chains = 4  # AIS chains per image
+    c.eval.likelihood_leapfrog = 10  # HMC leapfrog steps per temperature
+    c.eval.partition_chains = 500  # AIS chains for log Z
+    c.eval.iwae_samples = 5000  # of q per image
+    c.eval.num_detection = placeholder(int)  # examples of a split that are scored; default: all
+    c.eval.score_samples = 1  # posterior samples over which a score is averaged
+    c.eval.bootstrap = 1000  # resamples behind the intervals of AUROC and AUPRC
+    c.eval.ood_data = placeholder(str)  # data name of what is out of distribution: task `ood`
+    c.eval.ood_split = "test"
+    c.eval.diagnostic_chains = 256  # task `diagnostics`
+    c.eval.diagnostic_steps = 500  # of each chain in the step-size sweep
+    c.eval.step_size_factors = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # × sampler.prior.step_size
     return c
 
 
@@ -135,6 +154,7 @@ def finish(c: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigD
         raise ValueError(f"variant '{variant}' is unknown; use ':quick' or leave it out.")
     c.data.batch_size = min(c.data.batch_size, 32)
     c.train.num_steps = 60
+    c.train.steps_per_dispatch = 1
     c.train.warmup_steps = min(c.train.warmup_steps, 20)
     c.train.log_every = 20
     c.train.checkpoint_every = 20
@@ -147,4 +167,16 @@ def finish(c: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigD
     c.eval.grid = 25
     c.eval.long_chain_steps = 100
     c.eval.long_chain_samples = 100
+    c.eval.likelihood_images = 20
+    c.eval.likelihood_simulated = 10
+    c.eval.likelihood_temperatures = 50
+    c.eval.likelihood_chains = 2
+    c.eval.likelihood_leapfrog = 5
+    c.eval.partition_chains = 100
+    c.eval.iwae_samples = 200
+    c.eval.num_detection = 200
+    c.eval.bootstrap = 200
+    c.eval.diagnostic_chains = 32
+    c.eval.diagnostic_steps = 40
+    c.eval.step_size_factors = (0.5, 1.0, 2.0)
     return c

@@ -20,6 +20,7 @@ def get_config(variant: str = "full"):
     c.stability.max_energy = 100.0  # a healthy run stays below 10
     c.train.num_steps = 8000
     c.train.warmup_steps = 4000
+    c.train.steps_per_dispatch = 5  # so that the host costs little of such short steps
     c.train.log_every = 500
     c.train.checkpoint_every = 2000
     c.train.image_every = 4000

@@ -28,6 +28,7 @@ def get_config(variant: str = "full"):
     c.stability.max_energy = 100.0  # a healthy run stays below 10
     c.train.num_steps = 13_000
     c.train.warmup_steps = 8_000
+    c.train.steps_per_dispatch = 5  # so that the host costs little of such short steps
     c.train.log_every = 500
     c.train.checkpoint_every = 1_000
     c.train.image_every = 4_000

@@ -65,6 +65,7 @@ def test_check_fails_below_a_goal(monkeypatch, capsys, tmp_path, goal, code):
     assert set(row) == {
         *("work", "batch", "against", "ours_s", "theirs_s"),
         *("ratio", "goal", "peak_fraction", "peak_goal", "device"),
+        *("per_second", "memory_mib", "compile_s"),
     }
     assert "### Toy" in (tmp_path / "benchmarks.md").read_text()
     assert ("below their goal" in capsys.readouterr().err) == bool(code)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from ebm_jax.nn.conv import Conv
+from ebm_jax.nn.dense import Dense
 from ebm_jax.nn.mlp import leaky_relu
 
 
@@ -27,4 +28,4 @@ class ConvInference(nn.Module):
             x = Conv(width, (4, 4), (2, 2), kernel_init=init, dtype=self.dtype)(x)
             x = leaky_relu(x)
         x = x.reshape(x.shape[0], -1)  # a kernel as large as the map
-        return nn.Dense(self.out, kernel_init=init, dtype=self.dtype)(x).astype(jnp.float32)
+        return Dense(self.out, kernel_init=init, dtype=self.dtype)(x).astype(jnp.float32)

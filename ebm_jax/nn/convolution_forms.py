@@ -11,11 +11,14 @@ them by kind of convolution and pass; "lax" is always there and serves every geo
 """
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from ebm_jax.nn.dense import transposed as _transposed
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
 Pair = tuple[int, int]
@@ -79,15 +82,11 @@ def _lax_forward(x, kernel, g: Geometry):
     )
 
 
-def _input_by(forward):
-    """dx by differentiating a forward form: linear in x, so no x is needed."""
-
-    def run(kernel, dy, g: Geometry):
-        channels = kernel.shape[2] * g.groups
-        shape = jax.ShapeDtypeStruct((dy.shape[0], *g.input_size, channels), dy.dtype)
-        return jax.linear_transpose(lambda x: forward(x, kernel, g), shape)(dy)[0]
-
-    return run
+def _lax_input(kernel, dy, g: Geometry):
+    """By differentiating the forward pass: linear in x, so no x is needed."""
+    channels = kernel.shape[2] * g.groups
+    shape = jax.ShapeDtypeStruct((dy.shape[0], *g.input_size, channels), dy.dtype)
+    return jax.linear_transpose(lambda x: _lax_forward(x, kernel, g), shape)(dy)[0]
 
 
 def _lax_kernel(x, dy, g: Geometry):
@@ -115,27 +114,76 @@ def _phases_forward(x, kernel, g: Geometry):
         before = -((phase + first - low) // stride)
         return first, (before, outputs // stride - 1 + used - before - size)
 
-    rows = []
-    for r in range(g.strides[0]):
-        row = []
-        for c in range(g.strides[1]):
-            (top, rows_padding), (left, columns_padding) = along(0, r), along(1, c)
-            taps = kernel[top :: g.strides[0], left :: g.strides[1]]
-            padding = (rows_padding, columns_padding)
-            row.append(
-                jax.lax.conv_general_dilated(x, taps, (1, 1), padding, dimension_numbers=_NHWC)
-            )
-        rows.append(jnp.stack(row, axis=3))  # [B, H, W, s, C]
-    return jnp.stack(rows, axis=2).reshape(x.shape[0], *g.output_size, kernel.shape[-1])
+    def phase(r, c):
+        (top, rows_padding), (left, columns_padding) = along(0, r), along(1, c)
+        taps = kernel[top :: g.strides[0], left :: g.strides[1]]
+        padding = (rows_padding, columns_padding)
+        return jax.lax.conv_general_dilated(x, taps, (1, 1), padding, dimension_numbers=_NHWC)
+
+    return _interleave(phase, g)
+
+
+def _interleave(phase, g: Geometry):
+    """y from `phase(r, c)`: its positions (s·q + r, s·q + c), [B, H' / s, W' / s, C_out]."""
+    rows = [
+        jnp.stack([phase(r, c) for c in range(g.strides[1])], axis=3) for r in range(g.strides[0])
+    ]
+    y = jnp.stack(rows, axis=2)  # [B, H' / s, s, W' / s, s, C_out]
+    return y.reshape(y.shape[0], *g.output_size, y.shape[-1])
+
+
+def _products_forward(x, kernel, g: Geometry):
+    """One matrix product per tap with x as it lies in memory; what comes out is moved and added.
+
+    Input position m meets output s·m + low − k: position m + (low − k − r) / s of its phase r.
+    """
+    pixels, zero = _columns(x), jnp.zeros((), x.dtype)
+
+    def along(axis, phase):
+        """(tap, padding that moves its product into place) of `phase`'s taps along an axis."""
+        stride, (low, _) = g.strides[axis], g.padding[axis]
+        size, positions = g.input_size[axis], g.output_size[axis] // stride
+        for tap in range((low - phase) % stride, g.kernel_size[axis], stride):
+            by = (low - tap - phase) // stride
+            yield tap, (by, positions - size - by, 0)
+
+    def phase(r, c):
+        total = 0.0
+        for (i, rows), (j, columns) in itertools.product(along(0, r), along(1, c)):
+            product = (pixels @ kernel[i, j]).reshape(*x.shape[:-1], -1)
+            total += jax.lax.pad(product, zero, ((0, 0, 0), rows, columns, (0, 0, 0)))
+        return total
+
+    return _interleave(phase, g)
 
 
 def _adjoint(g: Geometry) -> Geometry:
-    """The ordinary convolution from y to x whose transpose `g` is (its kernel is turned round)."""
+    """The convolution from y to x whose transpose `g` is (its kernel is turned round)."""
     padding = tuple(
-        (taps - 1 - low, taps - 1 - high)
-        for taps, (low, high) in zip(g.kernel_size, g.padding, strict=True)
+        (taps - 1 - low, size + taps - 2 - (outputs - 1) * stride - (taps - 1 - low))
+        if stride > 1 and not g.transposed
+        else (taps - 1 - low, taps - 1 - high)
+        for size, taps, stride, outputs, (low, high) in zip(
+            g.input_size, g.kernel_size, g.strides, g.output_size, g.padding, strict=True
+        )
     )
-    return Geometry(False, g.output_size, g.kernel_size, g.strides, padding)
+    transposed = not g.transposed and g.strides != (1, 1)
+    return Geometry(transposed, g.output_size, g.kernel_size, g.strides, padding)
+
+
+def _turned(kernel):
+    """Turned round and transposed, in memory: the barrier lets XLA do it once for a whole loop."""
+    return jax.lax.optimization_barrier(jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
+
+
+def _turned_input(kernel, dy, g: Geometry):
+    """The adjoint convolution of dy. As a chain's step `lax` would turn the kernel every time."""
+    return _lax_forward(dy, _turned(kernel), _adjoint(g))
+
+
+def _phases_input(kernel, dy, g: Geometry):
+    """For strided convolutions: the adjoint is a transposed one."""
+    return _phases_forward(dy, _turned(kernel), _adjoint(g))
 
 
 def _adjoint_kernel(x, dy, g: Geometry):
@@ -144,10 +192,17 @@ def _adjoint_kernel(x, dy, g: Geometry):
 
 
 def _taps_input(kernel, dy, g: Geometry):
-    """One matrix product per tap, with the tap as it lies in memory.
+    """One matrix product per tap, each of them transposed in memory (once for a whole loop)."""
+    dx = 0.0
+    for tap, met in _met_by_taps(dy, g):
+        dx += met @ _transposed(kernel[tap])
+    return dx.reshape(dy.shape[0], *g.input_size, kernel.shape[2])
 
-    Inside a loop XLA:CPU would turn a kernel round at every step, on one core; a product takes its
-    right-hand side transposed for nothing. Input position m meets output s·m − k + low.
+
+def _met_by_taps(dy, g: Geometry):
+    """(tap, the pixels of dy that each input position meets through it, [B·H·W, C_out]).
+
+    Input position m meets output s·m − k + low.
     """
     before, after = zip(
         *(
@@ -160,7 +215,6 @@ def _taps_input(kernel, dy, g: Geometry):
     )
     dy = jnp.pad(dy, ((0, 0), *zip(before, after, strict=True), (0, 0)))
     (rows, columns), (down, across) = g.input_size, g.strides
-    dx = 0.0
     for i, j in itertools.product(*map(range, g.kernel_size)):
         top, left = g.padding[0][0] - i + before[0], g.padding[1][0] - j + before[1]
         met = jax.lax.slice(
@@ -174,8 +228,7 @@ def _taps_input(kernel, dy, g: Geometry):
             ),
             (1, down, across, 1),
         )
-        dx += _columns(met) @ kernel[i, j].T
-    return dx.reshape(dy.shape[0], rows, columns, kernel.shape[2])
+        yield (i, j), _columns(met)
 
 
 def _taps_kernel(x, dy, g: Geometry):
@@ -207,29 +260,34 @@ def _taps_kernel(x, dy, g: Geometry):
 # From one pixel, k × k taps: a batch of matrix products, one per output position.
 
 
-def _per_position(kernel):
-    """[kh, kw, C_in, C_out] → [positions, C_in, C_out]; output position o meets tap k − 1 − o."""
-    return jnp.flip(kernel, (0, 1)).reshape(-1, *kernel.shape[2:])
+def _per_tap(y):
+    """[B, kh, kw, C_out] → [taps, B, C_out]; output position o meets tap k − 1 − o."""
+    rows = jnp.moveaxis(y.reshape(y.shape[0], -1, y.shape[-1]), 1, 0)
+    return jnp.flip(rows, 0)  # rather than the kernel, which is larger
+
+
+def _taps_in_a_row(kernel):
+    return kernel.reshape(-1, *kernel.shape[2:])
+
+
+def _for_all_taps(x, kernel_size):
+    """[taps, B, C_in]: the one pixel of each image, once for every tap."""
+    return jnp.broadcast_to(x[:, 0, 0], (math.prod(kernel_size), x.shape[0], x.shape[-1]))
 
 
 def _pixel_forward(x, kernel, g: Geometry):
-    weights = _per_position(kernel)
-    rows = jnp.broadcast_to(x[:, 0, 0], (weights.shape[0], x.shape[0], x.shape[-1]))
-    y = jnp.moveaxis(rows @ weights, 0, 1)  # [B, positions, C_out]
-    return y.reshape(x.shape[0], *g.output_size, kernel.shape[-1])
+    y = jnp.flip(_for_all_taps(x, g.kernel_size) @ _taps_in_a_row(kernel), 0)  # [taps, B, C_out]
+    return jnp.moveaxis(y, 0, 1).reshape(x.shape[0], *g.output_size, kernel.shape[-1])
 
 
 def _pixel_input(kernel, dy, g: Geometry):
-    weights = _per_position(kernel)
-    rows = jnp.moveaxis(dy.reshape(dy.shape[0], -1, dy.shape[-1]), 1, 0)  # [positions, B, C_out]
-    return jnp.einsum("pbo,pio->pbi", rows, weights).sum(axis=0)[:, None, None]
+    products = _per_tap(dy) @ _transposed(_taps_in_a_row(kernel))  # [taps, B, C_in]
+    return products.sum(axis=0)[:, None, None]
 
 
 def _pixel_kernel(x, dy, g: Geometry):
-    rows = jnp.moveaxis(dy.reshape(dy.shape[0], -1, dy.shape[-1]), 1, 0)
-    left = jnp.broadcast_to(x[:, 0, 0], (rows.shape[0], x.shape[0], x.shape[-1]))
-    per_position = jnp.einsum("pbi,pbo->pio", left, rows)
-    return jnp.flip(per_position.reshape(*g.kernel_size, x.shape[-1], -1), (0, 1))
+    kernel = jnp.einsum("tbi,tbo->tio", _for_all_taps(x, g.kernel_size), _per_tap(dy))
+    return kernel.reshape(*g.kernel_size, x.shape[-1], dy.shape[-1])
 
 
 # Ordinary convolutions.
@@ -245,7 +303,7 @@ def _pointwise_forward(x, kernel, g: Geometry):
 
 
 def _pointwise_input(kernel, dy, g: Geometry):
-    return (_columns(dy) @ kernel[0, 0].T).reshape(*dy.shape[:-1], kernel.shape[2])
+    return (_columns(dy) @ _transposed(kernel[0, 0])).reshape(*dy.shape[:-1], kernel.shape[2])
 
 
 def _pointwise_kernel(x, dy, g: Geometry):
@@ -299,12 +357,16 @@ def _shifts_input(kernel, dy, g: Geometry):
 
 
 def _shifts_kernel(x, dy, g: Geometry):
-    """A tap at a time under one scan: fused, every tap would re-read all of both operands."""
+    """A tap at a time under one scan: fused, every tap would re-read all of both operands.
+
+    The sum over positions is a product with ones, which is faster than XLA's sums.
+    """
+    ones = jnp.ones((1, math.prod(dy.shape[:-1])), dy.dtype)
     x, columns = jnp.pad(x, ((0, 0), *g.padding, (0, 0))), g.kernel_size[1]
 
     def tap(_, number):
         start = (0, number // columns, number % columns, 0)
-        return None, jnp.sum(_columns(jax.lax.dynamic_slice(x, start, dy.shape) * dy), axis=0)
+        return None, ones @ _columns(jax.lax.dynamic_slice(x, start, dy.shape) * dy)
 
     taps = jax.lax.scan(tap, None, jnp.arange(g.kernel_size[0] * columns))[1]
     return taps.reshape(*g.kernel_size, 1, dy.shape[-1])
@@ -315,7 +377,11 @@ Form = Callable[[jax.Array, jax.Array, Geometry], jax.Array]
 FORMS: dict[str, dict[str, dict[str, Form]]] = {
     "ordinary": {
         "forward": {"lax": _lax_forward},
-        "input": {"lax": _input_by(_lax_forward), "taps": _taps_input},
+        "input": {
+            "lax": _lax_input,
+            "taps": _taps_input,
+            "turned": _turned_input,
+        },
         "kernel": {
             "lax": _lax_kernel,
             "input_patches": _input_patches_kernel,
@@ -324,41 +390,51 @@ FORMS: dict[str, dict[str, dict[str, Form]]] = {
     },
     "pointwise": {
         "forward": {"lax": _lax_forward, "matmul": _pointwise_forward},
-        "input": {"lax": _input_by(_lax_forward), "matmul": _pointwise_input},
+        "input": {"lax": _lax_input, "matmul": _pointwise_input},
         "kernel": {"lax": _lax_kernel, "matmul": _pointwise_kernel},
     },
     "depthwise": {
         "forward": {"lax": _lax_forward, "shifts": _shifts_forward},
-        "input": {"lax": _input_by(_lax_forward), "shifts": _shifts_input},
+        "input": {"lax": _lax_input, "shifts": _shifts_input},
         "kernel": {"lax": _lax_kernel, "shifts": _shifts_kernel},
     },
     "transposed": {
-        "forward": {"lax": _lax_forward, "phases": _phases_forward},
+        "forward": {
+            "lax": _lax_forward,
+            "phases": _phases_forward,
+            "products": _products_forward,
+        },
         "input": {
-            "lax": _input_by(_lax_forward),
-            "phases": _input_by(_phases_forward),
+            "lax": _lax_input,
             "taps": _taps_input,
+            "turned": _turned_input,
         },
         "kernel": {"lax": _lax_kernel, "adjoint": _adjoint_kernel, "taps": _taps_kernel},
     },
     "from_one_pixel": {
         "forward": {"lax": _lax_forward, "matmul": _pixel_forward},
-        "input": {"lax": _input_by(_lax_forward), "matmul": _pixel_input},
+        "input": {"lax": _lax_input, "matmul": _pixel_input},
         "kernel": {"lax": _lax_kernel, "matmul": _pixel_kernel},
     },
     "strided": {
         "forward": {"lax": _lax_forward},
-        "input": {"lax": _input_by(_lax_forward)},
+        "input": {"lax": _lax_input, "phases": _phases_input},
         "kernel": {"lax": _lax_kernel, "input_patches": _input_patches_kernel},
     },
-    "transposed_ragged": {  # phases of unequal sizes, or without any tap
+    # Phases of unequal sizes, or without any tap.
+    "strided_ragged": {
         "forward": {"lax": _lax_forward},
-        "input": {"lax": _input_by(_lax_forward)},
+        "input": {"lax": _lax_input},
+        "kernel": {"lax": _lax_kernel, "input_patches": _input_patches_kernel},
+    },
+    "transposed_ragged": {
+        "forward": {"lax": _lax_forward},
+        "input": {"lax": _lax_input, "turned": _turned_input},
         "kernel": {"lax": _lax_kernel, "adjoint": _adjoint_kernel, "taps": _taps_kernel},
     },
     "grouped": {
         "forward": {"lax": _lax_forward},
-        "input": {"lax": _input_by(_lax_forward)},
+        "input": {"lax": _lax_input},
         "kernel": {"lax": _lax_kernel},
     },
 }
@@ -369,12 +445,13 @@ def kind_of(g: Geometry, channels: int, features: int) -> str:
     if g.groups > 1:
         depthwise = g.groups == channels == features and g.strides == (1, 1)
         return "depthwise" if depthwise and not g.transposed else "grouped"
-    if g.transposed:
-        if g.is_from_one_pixel:
-            return "from_one_pixel"
-        axes = zip(g.output_size, g.strides, g.kernel_size, strict=True)
-        even = all(size % stride == 0 and taps >= stride for size, stride, taps in axes)
-        return "transposed" if even else "transposed_ragged"
     if g.is_pointwise:
         return "pointwise"
-    return "ordinary" if g.strides == (1, 1) else "strided"
+    if g.is_from_one_pixel and g.transposed:
+        return "from_one_pixel"
+    if g.strides == (1, 1) and not g.transposed:
+        return "ordinary"
+    large = g.output_size if g.transposed else g.input_size
+    axes = zip(large, g.strides, g.kernel_size, strict=True)
+    even = all(size % stride == 0 and taps >= stride for size, stride, taps in axes)
+    return ("transposed" if g.transposed else "strided") + ("" if even else "_ragged")

@@ -4,6 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ebm_jax.nn.dense import Dense
+
 
 def leaky_relu(x: jax.Array) -> jax.Array:
     """Slope 0.2, as everywhere in the papers."""
@@ -30,6 +32,6 @@ class MLP(nn.Module):
         x = x.reshape(x.shape[0], -1)
         xavier = nn.initializers.xavier_normal()
         for width in self.hidden:
-            x = leaky_relu(nn.Dense(width, kernel_init=xavier, dtype=self.dtype)(x))
+            x = leaky_relu(Dense(width, kernel_init=xavier, dtype=self.dtype)(x))
         last = nn.initializers.zeros if self.zero_init_last else xavier
-        return nn.Dense(self.out, kernel_init=last, dtype=self.dtype)(x).astype(jnp.float32)
+        return Dense(self.out, kernel_init=last, dtype=self.dtype)(x).astype(jnp.float32)

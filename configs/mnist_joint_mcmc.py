@@ -1,0 +1,20 @@
+"""Joint latent EBM prior, two layers, posterior and prior learned by MCMC, on MNIST.
+
+TFDS_DATA_DIR=… \\
+python -m ebm_jax.main --config configs/mnist_joint_mcmc.py --workdir runs/mnist_joint_mcmc
+
+Posterior chains of 40 steps start from N(0, I); `mnist_joint_warm` starts them at q.
+"""
+
+from configs import base, mnist_joint
+
+
+def get_config(variant: str = "full"):
+    c = mnist_joint.get_config()
+    c.method.learning = "mcmc"
+    c.optim.energy_l2 = 1e-3
+    c.optim.energy.learning_rate = 5e-4  # at 1e-4 the energy gains almost nothing
+    c.train.num_steps = 8_000
+    c.train.warmup_steps = 4_000
+    c.eval.posterior = "langevin"
+    return base.finish(c, variant)
