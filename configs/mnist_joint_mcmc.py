@@ -14,7 +14,7 @@ def get_config(variant: str = "full"):
     c.method.learning = "mcmc"
     c.optim.energy_l2 = 1e-3
     c.optim.energy.learning_rate = 5e-4  # at 1e-4 the energy gains almost nothing
-    c.train.num_steps = 8_000
-    c.train.warmup_steps = 4_000
+    c.train.num_steps = 4_000
+    c.train.warmup_steps = 2_000
     c.eval.posterior = "langevin"
     return base.finish(c, variant)

@@ -1,6 +1,7 @@
 """The benchmarks' bookkeeping, and that what is compared computes the same thing."""
 
 import json
+import subprocess
 import sys
 
 import jax
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks import run as command
+from benchmarks import scaling
 from benchmarks.report import Row, markdown
-from benchmarks.timing import interleaved
+from benchmarks.timing import Times, interleaved
 
 
 def test_alternatives_take_turns():
@@ -107,3 +109,36 @@ def test_torch_twin_is_the_same_model():
     assert float(theirs) == pytest.approx(float(value), rel=1e-4)
     for a, b in zip(torch.autograd.grad(theirs, latents), gradient, strict=True):
         np.testing.assert_allclose(a.numpy(), b, rtol=1e-3, atol=1e-4)
+
+
+def test_costs_are_per_example(monkeypatch):
+    """Twice the batch in twice the time is a ratio of 1; the compiled step says what it needs."""
+    monkeypatch.setattr(scaling, "AXES", (("batch", "data.batch_size", (2, 4)),))
+    monkeypatch.setattr(scaling, "_on_devices", lambda repeats: [])
+    seconds = {"2": np.array([1.0, 1.0]), "4": np.array([2.0, 4.0])}
+    timed = {}
+
+    def interleaved(calls, repeats):
+        timed.update({name: call() for name, call in calls.items()})
+        return Times(seconds)
+
+    monkeypatch.setattr(scaling, "interleaved", interleaved)
+    two, four = scaling.run(1)
+    assert (two.ratio, four.ratio) == (1.0, 0.75)  # 4 examples in 2 and in 4 s
+    assert (two.per_second, four.per_second) == (2.0, 4 / 3)
+    assert two.memory_mib > 0 and two.compile_s > 0
+    assert all(int(state.train.step[0]) == 1 for state in timed.values())  # a step was taken
+
+
+@pytest.mark.slow
+def test_suites_run_from_the_command_line(tmp_path):
+    """What needs no other library; the convolutions' suite takes minutes."""
+    suites = "compiling,dispatch,noise,scaling"
+    command = [sys.executable, "-m", "benchmarks.run", f"--suite={suites}", "--repeats=1"]
+    done = subprocess.run([*command, f"--out={tmp_path}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "benchmarks.json").read_text())
+    assert all(row["ours_s"] > 0 for row in rows)
+    works = " ".join(row["work"] for row in rows)
+    for part in ("cold cache", "5 per dispatch", "noise of 60", "K = 320", "on 2 devices"):
+        assert part in works
