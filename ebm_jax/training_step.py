@@ -76,21 +76,24 @@ def build_step(method: Method, stability: Any, ema_decay: float) -> Callable[...
       ema_decay: of the parameters' moving average; early steps use a shorter memory.
     """
 
-    def exploded(metrics):
-        bad = jnp.zeros((), bool)
-        for name, value in metrics.items():
-            bad |= ~jnp.isfinite(value)
-            if name.startswith("grad_norm/"):
-                bad |= value > stability.max_grad_norm
-            if name.startswith("energy/"):
-                bad |= jnp.abs(value) > stability.max_energy
-        return bad
+    def limit(name):
+        """The largest magnitude a metric may have."""
+        if name.startswith("grad_norm/"):
+            return stability.max_grad_norm
+        return stability.max_energy if name.startswith("energy/") else jnp.inf
+
+    def is_good(metrics, params):
+        values = jnp.stack([*metrics.values(), optax.tree.norm(params)])
+        limits = jnp.array([*map(limit, metrics), jnp.inf])
+        good = jnp.all(jnp.isfinite(values) & (jnp.abs(values) <= limits))
+        # Else XLA computes all of this again in the update of every parameter.
+        return jax.lax.optimization_barrier(good)
 
     def step(state: LoopState, batch, key) -> LoopState:
         old = state.train
         key = jax.random.fold_in(randomness.stream(key, "update"), old.rollbacks)
         new, metrics = method.update(old, batch, jax.random.fold_in(key, old.step))
-        good = ~exploded(metrics) & jnp.isfinite(optax.tree.norm(new.params))
+        good = is_good(metrics, new.params)
         decay = jnp.minimum(ema_decay, (1.0 + old.step) / (10.0 + old.step))
         new = new._replace(
             ema=jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, old.ema, new.params)
