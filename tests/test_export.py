@@ -43,7 +43,7 @@ def test_samples_are_the_methods(model, context, prior):
     expected = context.method.sample(context.state, KEY, 6, prior=prior)
     drawn = model.sample(KEY, 6, prior=prior)
     assert drawn.images.shape == (6, 8, 8, 1)
-    np.testing.assert_array_equal(drawn.images, expected.images)
+    np.testing.assert_allclose(drawn.images, expected.images, atol=1e-5)  # in other batches
     assert np.unique(np.asarray(drawn.images), axis=0).shape[0] == 6
 
 
@@ -60,12 +60,12 @@ def test_inference_and_scores(model, context, images):
     restored = model.reconstruct(images, KEY)
     assert restored.shape == images.shape
     expected = context.method.reconstruct(context.state, images, KEY, index)
-    np.testing.assert_array_equal(restored, expected)
+    np.testing.assert_allclose(restored, expected, atol=1e-5)
     for k in (0, 1):
         scores = model.log_score(images, KEY, k=k)
         assert scores.shape == (3,) and np.isfinite(scores).all()
         expected = context.method.log_score(context.state, images, KEY, index, k=k)
-        np.testing.assert_array_equal(scores, expected)
+        np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
 
 def test_package_loads_exports(model, context):
