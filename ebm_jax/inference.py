@@ -7,6 +7,7 @@ import numpy as np
 
 from ebm_jax import methods, parallel
 from ebm_jax.methods import Method, Samples
+from ebm_jax.methods.base import Evidence
 
 
 def on_all_devices(method: Method) -> Method:
@@ -20,7 +21,7 @@ def on_all_devices(method: Method) -> Method:
         return compiled
     by_index = dict(in_axes=(None, 0, None, 0), out_axes=0)
     samplers: dict[Any, Any] = {}  # one compiled function per set of options
-    scores: dict[int, Any] = {}
+    scored: dict[Any, Any] = {}
 
     def sample(state, key, n, *, start=0, **options):
         name = tuple(sorted(options.items()))
@@ -30,20 +31,59 @@ def on_all_devices(method: Method) -> Method:
                     state, key, index.shape[0], start=index[0], **options
                 ),
                 in_axes=(None, None, 0),
-                out_axes=Samples(images=0, latents=0, info=0, trajectory=1, profile=1),
+                out_axes=Samples(0, 0, 0, trajectory=1, profile=1, latent_trajectory=1),
             )
         return samplers[name](state, key, int(start) + np.arange(n))
 
-    def log_score(state, images, key, index, k=0):
-        if k not in scores:
-            scores[k] = parallel.over_examples(
-                lambda *arguments: method.log_score(*arguments, k=k), **by_index
-            )
-        return scores[k](state, images, key, index)
+    def scoring(function):
+        def score(state, images, key, index, k=0):
+            if (function, k) not in scored:
+                scored[function, k] = parallel.over_examples(
+                    lambda *arguments: function(*arguments, k=k), **by_index
+                )
+            return scored[function, k](state, images, key, index)
 
+        return score
+
+    evidence = compiled.evidence and _on_all_devices(compiled.evidence, method.evidence)
     return compiled._replace(
         sample=sample,
         posterior=parallel.over_examples(method.posterior, **by_index),
         reconstruct=parallel.over_examples(method.reconstruct, **by_index),
-        log_score=log_score,
+        log_score=scoring(method.log_score),
+        log_terms=method.log_terms and scoring(method.log_terms),
+        evidence=evidence,
+    )
+
+
+def _on_all_devices(compiled: Evidence, evidence: Evidence) -> Evidence:
+    """The chains and samples of an Evidence, split over all devices."""
+    split: dict[Any, Any] = {}  # one compiled function per name and static choice
+
+    def mapped(name, function, in_axes, out_axes=0):
+        if name not in split:
+            split[name] = parallel.over_examples(function, in_axes=in_axes, out_axes=out_axes)
+        return split[name]
+
+    def log_weights(state, images, key, index, num, start=0):
+        def function(state, images, key, index, start):
+            return evidence.log_weights(state, images, key, index, num, start)
+
+        call = mapped(("weights", num), function, (None, 0, None, 0, None), out_axes=1)
+        return call(state, images, key, index, start)
+
+    def forward(state, images, *rest):
+        examples = None if images is None else 0
+        in_axes = (None, examples, None, 0, None, None)
+        return mapped(("forward", examples), evidence.forward, in_axes)(state, images, *rest)
+
+    def reverse(state, images, *rest):
+        examples = None if images is None else 0
+        in_axes = (None, examples, 0, None, 0, None, None)
+        return mapped(("reverse", examples), evidence.reverse, in_axes)(state, images, *rest)
+
+    return compiled._replace(
+        log_weights=evidence.log_weights and log_weights,
+        forward=forward,
+        reverse=reverse,
     )

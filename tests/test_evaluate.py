@@ -105,7 +105,7 @@ def test_unreadable_result_is_made_again(workdir, runs, content):
 
 
 def test_unknown_task(workdir):
-    with pytest.raises(ConfigError, match="eval.tasks names 'fib'; known tasks: chains, "):
+    with pytest.raises(ConfigError, match="eval.tasks names 'fib'; known tasks: anomaly, chains, "):
         evaluate(config_of("fib"), workdir)
 
 
@@ -166,6 +166,6 @@ def test_evaluation_holds_one_chunk_of_samples(monkeypatch, workdir):
 
 
 def test_nothing_to_evaluate(workdir):
-    with pytest.raises(ConfigError, match="eval.tasks is empty; name some of: chains"):
+    with pytest.raises(ConfigError, match="eval.tasks is empty; name some of: anomaly, chains"):
         evaluate(config_of(), workdir)
     assert evaluate(config_of(), workdir, again=False) == {}  # the end of a training run

@@ -40,7 +40,13 @@ def test_changed_settings_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     "setting, value",
-    [("seed", 5), ("data.batch_size", 8), ("model.likelihood.sigma", 0.1), ("method.name", "x")],
+    [
+        ("seed", 5),
+        ("data.batch_size", 8),
+        ("data.held_out_class", 3),
+        ("model.likelihood.sigma", 0.1),
+        ("method.name", "x"),
+    ],
 )
 def test_another_run_is_refused(tmp_path, setting, value):
     provenance.record_run(tiny_config(), tmp_path, 0)

@@ -38,7 +38,10 @@ ALLOWED = {
     "methods": {"samplers", "densities", "models", "nn", "randomness", "errors"},
     "data": {"errors"},
     "reporting": {"errors"},
-    "evaluation": {"methods", "data", "reporting", "randomness", "cache", "errors"},
+    "evaluation": {
+        *("inference", "methods", "samplers", "data", "reporting"),
+        *("randomness", "cache", "errors"),
+    },
 }
 
 

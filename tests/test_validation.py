@@ -62,7 +62,7 @@ def test_values_that_would_crash_later(key, value):
 def test_unknown_task():
     config = tiny_config()
     config.eval.tasks = ("reconstruction", "horoscope")
-    with pytest.raises(ConfigError, match="names 'horoscope'; known tasks: chains, fd_classifier"):
+    with pytest.raises(ConfigError, match="names 'horoscope'; known tasks: anomaly, chains"):
         validate(config)
 
 

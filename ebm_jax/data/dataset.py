@@ -54,14 +54,16 @@ def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
     every `fetch` decodes its own. The first example is checked at once.
 
     Args:
-      data_config: `config.data` (name, image_size, channels, crop, cache_gib).
+      data_config: `config.data` (name, image_size, channels, crop, cache_gib, and
+        held_out_class, which is left out of the training split alone).
       split: value of `data.train_split` or `data.eval_split`.
 
     Returns:
       The data set.
 
     Raises:
-      ConfigError: the image size, channels or crop make no sense.
+      ConfigError: the image size, channels or crop make no sense, or there is no such class to
+        hold out.
       DataError: the data set is missing, not prepared, empty, unreadable or of the wrong shape.
     """
     size, channels, crop = data_config.image_size, data_config.channels, data_config.crop
@@ -80,7 +82,7 @@ def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
     images, _ = source.read([0])
     prepare_image(source, images[0], 0, size, channels, crop)
     fetch, read_labels = _access(source, size, channels, crop, data_config.cache_gib)
-    return Dataset(
+    dataset = Dataset(
         name=source.name,
         split=source.split,
         num_examples=source.num_examples,
@@ -88,6 +90,51 @@ def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
         image_shape=(size, size, channels),
         fetch=fetch,
         read_labels=read_labels,
+    )
+    held_out = data_config.get("held_out_class")
+    if held_out is None or split != data_config.train_split:
+        return dataset
+    if split == data_config.eval_split:
+        raise ConfigError(
+            f"data.held_out_class is {held_out}, but data.train_split and data.eval_split are both "
+            f"'{split}', so no example of that class would be left to test with; choose another "
+            "data.eval_split."
+        )
+    return without_class(dataset, held_out)
+
+
+def without_class(dataset: Dataset, label: int) -> Dataset:
+    """The examples of all classes but one, in their order and numbered anew.
+
+    Args:
+      dataset: one split.
+      label: the class that is left out.
+
+    Returns:
+      The data set; its labels and `num_classes` stay as they are.
+
+    Raises:
+      ConfigError: no example has that label, or all have.
+      DataError: the data set has no labels.
+    """
+    if dataset.num_classes == 0:
+        raise DataError(
+            f"data.held_out_class is {label}, but {dataset.name} has no labels to know the class "
+            "by; use a labelled data set, or leave the setting out."
+        )
+    kept = np.flatnonzero(dataset.labels != label)
+    if kept.size in (0, dataset.num_examples):
+        raise ConfigError(
+            f"data.held_out_class is {label}, which leaves {kept.size} of the "
+            f"{dataset.num_examples} examples of {dataset.name} {dataset.split}; use one of its "
+            f"classes 0 to {dataset.num_classes - 1}."
+        )
+    kept.flags.writeable = False
+    return dataclasses.replace(
+        dataset,
+        num_examples=kept.size,
+        fetch=lambda indices: dataset.fetch(kept[indices]),
+        read_labels=lambda: dataset.labels[kept],
     )
 
 

@@ -40,15 +40,23 @@ def task_key(context: Context, name: str) -> jax.Array:
 
 
 def sample_chunks(
-    context: Context, name: str, num_samples: int, batch_size: int, **options
+    context: Context, name: str, num_samples: int, batch_size: int, *, skip: int = 0, **options
 ) -> Iterator[Any]:
     """Samples in chunks; sample i does not depend on the chunk's size.
+
+    Args:
+      context: the checkpoint.
+      name: of the task's randomness.
+      num_samples: samples in all chunks.
+      batch_size: samples in a chunk.
+      skip: chunks at the beginning that are neither made nor yielded.
+      **options: of `Method.sample`.
 
     Yields:
       Samples on the host; the last chunk is cut to what is missing.
     """
     key = task_key(context, name)
-    for start in range(0, num_samples, batch_size):
+    for start in range(skip * batch_size, num_samples, batch_size):
         context.poll()
         chunk = context.method.sample(context.state, key, batch_size, start=start, **options)
         keep = min(batch_size, num_samples - start)
@@ -72,23 +80,23 @@ def image_chunks(context: Context, name: str, num_samples: int, **options) -> It
 
 
 def reconstruction_chunks(
-    context: Context, dataset: Any, name: str, limit: int | None = None
+    context: Context, dataset: Any, name: str, limit: int | None = None, *, skip: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(images, reconstructions) of the first `limit` examples, each [n ≤ eval.batch_size, ...]."""
+    """(images, reconstructions) of the first `limit` examples, each [n ≤ eval.batch_size, ...].
+
+    The first `skip` chunks are neither made nor yielded.
+    """
     key = task_key(context, name)
-    size, left = context.config.eval.batch_size, limit
-    for batch in data.eval_batches(dataset, context.config.data, size):
+    size, total = context.config.eval.batch_size, dataset.num_examples
+    last = total if limit is None else min(limit, total)
+    for start in range(skip * size, last, size):
         context.poll()
-        images, index = batch["image"], batch["index"]
-        count = images.shape[0] if left is None else min(images.shape[0], left)
-        pad = size - images.shape[0]  # one compiled shape for all chunks
-        images = np.concatenate([images, np.repeat(images[-1:], pad, axis=0)])
-        index = np.concatenate([index, np.repeat(index[-1:], pad)])
+        # Padded with the last example: one compiled shape for all chunks.
+        index = np.minimum(np.arange(start, start + size), total - 1).astype(np.int32)
+        images = data.to_float(dataset.fetch(index)[0], context.config.data.range)
         restored = context.method.reconstruct(context.state, images, key, index)
+        count = min(size, last - start)
         yield images[:count], np.asarray(restored)[:count]
-        left = None if left is None else left - count
-        if left == 0:
-            return
 
 
 def keep_first(chunks: Iterable[np.ndarray], count: int, kept: list) -> Iterator[np.ndarray]:

@@ -120,26 +120,42 @@ def fd_classifier_of_chunks(classifier: Classifier, chunks: Iterable[np.ndarray]
         DataError: the samples do not have the training images' shape.
         ValueError: a sample is not finite.
     """
-    count = 0
 
     def seen():
-        nonlocal count
         for images in chunks:
-            images = np.asarray(images)
-            if images.shape[1:] != classifier.image_shape:
-                raise DataError(
-                    f"fd_classifier was trained on images of shape {classifier.image_shape}, but "
-                    f"the samples have shape {images.shape[1:]}; use the classifier of the "
-                    "samples' data set."
-                )
-            count += len(images)
-            yield features(classifier.params, images)
+            yield features_of(classifier, images)
 
-    drawn = moments_of_chunks(seen())
-    if count < FEATURE_WIDTH + 1:
+    return distance_of_features(classifier, seen())
+
+
+def features_of(classifier: Classifier, images: np.ndarray) -> np.ndarray:
+    """The classifier's features of samples [n, H, W, C] in [-1, 1]: float32 [n, 64].
+
+    Raises:
+        DataError: the samples do not have the training images' shape.
+        ValueError: a sample is not finite.
+    """
+    images = np.asarray(images)
+    if images.shape[1:] != classifier.image_shape:
+        raise DataError(
+            f"fd_classifier was trained on images of shape {classifier.image_shape}, but "
+            f"the samples have shape {images.shape[1:]}; use the classifier of the "
+            "samples' data set."
+        )
+    return features(classifier.params, images)
+
+
+def distance_of_features(classifier: Classifier, chunks: Iterable[np.ndarray]) -> float:
+    """`fd_classifier_of_chunks` of samples whose features [n, 64] are known.
+
+    Raises:
+        ConfigError: too few samples for a covariance of full rank.
+    """
+    drawn = moments_of_chunks(chunks)
+    if drawn.count < FEATURE_WIDTH + 1:
         raise ConfigError(
             f"fd_classifier needs at least {FEATURE_WIDTH + 1} samples for a covariance of its "
-            f"{FEATURE_WIDTH} features, but got {count}; draw more samples."
+            f"{FEATURE_WIDTH} features, but got {drawn.count}; draw more samples."
         )
     return frechet_distance(drawn, classifier.reference)
 

@@ -1,43 +1,56 @@
-"""Task `fd_classifier`: how far three image sets are from the training images.
+"""The image sets that generation is judged by, and the task `fd_classifier`.
 
 The three sets are samples of the Gaussian prior, samples of the EBM prior and reconstructions of
 training images (the floor: what the generator could reach with a perfect prior).
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ebm_jax.evaluation import fd_classifier as classifiers
-from ebm_jax.evaluation.context import (
-    Context,
-    image_chunks,
-    keep_first,
-    reconstruction_chunks,
-)
+from ebm_jax.evaluation import shards
+from ebm_jax.evaluation.context import Context, image_chunks, reconstruction_chunks
 from ebm_jax.reporting.grids import save_grid
+
+KINDS = ("gaussian_prior", "ebm_prior", "reconstruction")
+
+
+class ImageSet(NamedTuple):
+    """Images in the data's range, made in chunks of `eval.batch_size`.
+
+    Attributes:
+      count: images in all.
+      chunks: k → iterator of [n, H, W, C] from chunk k on; nothing is made for those before.
+    """
+
+    count: int
+    chunks: Callable[[int], Iterator[np.ndarray]]
 
 
 def run(context: Context) -> dict:
     """Fréchet distance in the features of the data set's own small classifier. Not FID."""
     cfg = context.config
     judge = judge_of(context)
-    value_range = tuple(cfg.data.range)
-    sets = {"gaussian_prior": _samples(context, "gaussian")}
-    if context.method.has_energy:
-        sets["ebm_prior"] = _samples(context, "ebm")
-    count = min(cfg.eval.num_samples, context.train_set.num_examples)
-    pairs = reconstruction_chunks(context, context.train_set, "floor", count)
-    sets["reconstruction"] = (restored for _, restored in pairs)
-    result = {"gaussian_prior": None, "ebm_prior": None, "reconstruction": None}
+    result: dict[str, Any] = dict.fromkeys(KINDS)
     figures = {}
-    for kind, chunks in sets.items():
-        shown = []
-        result[kind] = distance(judge, keep_first(chunks, cfg.eval.grid, shown), value_range)
-        file = f"fd_classifier_{kind}.png"
-        save_grid(context.folder / file, np.stack(shown), value_range=value_range)
-        figures[file] = f"{kind.replace('_', ' ')}: {result[kind]:.2f}".replace("ebm", "EBM")
-    steps = cfg.eval.prior_steps or cfg.sampler.prior.num_steps
+
+    def extract(images):
+        return {"features": classifiers.features_of(judge, _to_unit(context, images))}
+
+    sets = image_sets(context)
+    for kind, images in sets.items():
+        seen = Seen()
+        chunks = set_features(
+            context, "fd_classifier", kind, images, extract, network=judge.fingerprint
+        )
+        found = classifiers.distance_of_features(judge, (c["features"] for c in seen.of(chunks)))
+        result[kind] = found if seen.finite else float("nan")
+        figures |= save_shown(context, "fd_classifier", kind, seen.images, f"{result[kind]:.2f}")
+    shards.remove(context, "fd_classifier")
+    count = sets["reconstruction"].count
     return result | {
         "metric": "fd_classifier",
         "num_samples": cfg.eval.num_samples,
@@ -48,10 +61,94 @@ def run(context: Context) -> dict:
             f"classifier trained on {context.train_set.name}, {cfg.eval.num_samples} samples "
             f"({count} reconstructions of training images) against all "
             f"{context.train_set.num_examples} training images, decoder mean, averaged weights"
-            + (f", K = {steps} prior steps; not FID" if context.method.has_energy else "; not FID")
+            f"{prior_steps(context)}; not FID"
         ),
         "figures": figures,
     }
+
+
+def image_sets(context: Context) -> dict[str, ImageSet]:
+    """{kind: images}; without an energy there is no `ebm_prior`."""
+    total = context.config.eval.num_samples
+    restored = min(total, context.train_set.num_examples)
+
+    def samples(prior):
+        return ImageSet(
+            total, lambda k: image_chunks(context, "samples", total, prior=prior, skip=k)
+        )
+
+    def reconstructions(k):
+        for _, images in reconstruction_chunks(
+            context, context.train_set, "floor", restored, skip=k
+        ):
+            yield images
+
+    sets = {"gaussian_prior": samples("gaussian")}
+    if context.method.has_energy:
+        sets["ebm_prior"] = samples("ebm")
+    return sets | {"reconstruction": ImageSet(restored, reconstructions)}
+
+
+def set_features(
+    context: Context,
+    task: str,
+    kind: str,
+    images: ImageSet,
+    extract: Callable[[np.ndarray], dict[str, np.ndarray]],
+    **guarded: Any,
+) -> Iterator[dict[str, np.ndarray]]:
+    """What is kept of a set's images, chunk by chunk; a rerun makes only the missing chunks.
+
+    Args:
+      context: the checkpoint.
+      task, kind: where the shards go.
+      images: the set.
+      extract: images [n, H, W, C] in the data's range → {name: array}.
+      **guarded: what `extract` depends on beside the settings, e.g. its network's fingerprint.
+
+    Yields:
+      What `extract` gives, `finite` (whether all pixels are) and `shown` (those of the chunk's
+      images that are among the first `eval.grid`).
+    """
+    cfg = context.config.eval
+
+    def make(k):
+        chunk = next(images.chunks(k))
+        shown = chunk[: max(cfg.grid - k * cfg.batch_size, 0)]
+        return extract(chunk) | {"finite": np.isfinite(chunk).all(), "shown": shown}
+
+    guard = shards.digest_of(context, task=task, kind=kind, **guarded)
+    folder = shards.folder_of(context, task, kind)
+    yield from shards.resumable(folder, guard, math.ceil(images.count / cfg.batch_size), make)
+
+
+class Seen:
+    """What remains of chunks that pass by: the images for the figure, whether all were finite."""
+
+    def __init__(self):
+        self.images, self.finite = [], True
+
+    def of(self, chunks: Iterable[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
+        """Passes the chunks of `set_features` on."""
+        for chunk in chunks:
+            self.images.extend(chunk["shown"])
+            self.finite = self.finite and bool(chunk["finite"])
+            yield chunk
+
+
+def save_shown(context: Context, task: str, kind: str, images: list, number: str) -> dict[str, str]:
+    """Writes the grid of one set; returns {its file: caption}."""
+    file = f"{task}_{kind}.png"
+    value_range = tuple(context.config.data.range)
+    save_grid(context.folder / file, np.stack(images), value_range=value_range)
+    return {file: f"{kind.replace('_', ' ')}: {number}".replace("ebm", "EBM")}
+
+
+def prior_steps(context: Context) -> str:
+    """The part of a protocol that says how long the prior's chain is; empty without an energy."""
+    cfg = context.config
+    steps = cfg.eval.prior_steps or cfg.sampler.prior.num_steps
+    return f", K = {steps} prior steps" if context.method.has_energy else ""
 
 
 def judge_of(context: Context) -> classifiers.Classifier:
@@ -65,20 +162,24 @@ def judge_of(context: Context) -> classifiers.Classifier:
     return classifiers.classifier_for(name, images, labels)
 
 
-def _samples(context, prior):
-    return image_chunks(context, "samples", context.config.eval.num_samples, prior=prior)
-
-
 def distance(judge: classifiers.Classifier, chunks: Iterable[np.ndarray], value_range) -> float:
     """fd_classifier of images [n, H, W, C] in `value_range`; NaN when a chain has blown up."""
-    low, high = value_range
     finite = True
 
     def rescaled():
         nonlocal finite
         for images in chunks:
             finite = finite and bool(np.isfinite(images).all())
-            yield np.nan_to_num((images - low) / (high - low) * 2 - 1)
+            yield _rescaled(images, value_range)
 
     found = classifiers.fd_classifier_of_chunks(judge, rescaled())
     return found if finite else float("nan")
+
+
+def _to_unit(context, images):
+    return _rescaled(images, tuple(context.config.data.range))
+
+
+def _rescaled(images, value_range):
+    low, high = value_range
+    return np.nan_to_num((images - low) / (high - low) * 2 - 1)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from ebm_jax.samplers import Info
+from ebm_jax.samplers.ais import AisRun
 
 
 class TrainState(NamedTuple):
@@ -48,6 +49,7 @@ class Samples(NamedTuple):
       info: the chain's last Info [n], or None when no chain ran.
       trajectory: images along the chain [kept, n, H, W, C], or None.
       profile: Info of the kept steps, leaves [kept, n], or None.
+      latent_trajectory: latents along the chain, leaves [kept, n, ...], or None.
     """
 
     images: jax.Array
@@ -55,6 +57,40 @@ class Samples(NamedTuple):
     info: Info | None
     trajectory: jax.Array | None
     profile: Info | None
+    latent_trajectory: Any = None
+
+
+class Evidence(NamedTuple):
+    """What log Z and log p(x) are estimated with, as pure functions; `state` is an InferenceState.
+
+    u is the latents' standard normal form, z = T_β(u): leaves [B, ...], one chain each. Chain i's
+    randomness depends on the key and index[i] alone. With images [B, H, W, C] the target of the
+    chains is the posterior and their integral Z · p(x); with None it is the EBM prior and Z.
+
+    Attributes:
+      tilt: (state, images or None, u) → [B], log p(x|z) + F(z), or F(z) alone.
+      simulate: (state, u, key, index) → images drawn from p(x|z), not clipped to their range.
+      log_weights: (state, images, key, index, num, start=0) → [num, B], the samples start …
+        start + num − 1 of log p(x|z) + log p_β(z) + F(z) − log q(z|x) with z ~ q(z|x): importance
+        weights of Z · p(x). None without an inference net.
+      log_bin: log of an 8-bit grey value's width on the scale of p(x|z), per pixel and channel; 0
+        where p(x|z) is a probability already.
+      scale: what log p(x|z) is the log of, in words.
+      tune: (state, images or None, key, index, betas [T + 1]) → step sizes [T] from a run of its
+        own, started at N(0, I).
+      forward: (state, images or None, key, index, betas, step_sizes) → AisRun from N(0, I).
+      reverse: (state, images or None, u, key, index, betas, step_sizes) → AisRun from u back to
+        N(0, I).
+    """
+
+    tilt: Callable[..., jax.Array]
+    simulate: Callable[..., jax.Array]
+    log_weights: Callable[..., jax.Array] | None
+    log_bin: float
+    scale: str
+    tune: Callable[..., jax.Array]
+    forward: Callable[..., AisRun]
+    reverse: Callable[..., AisRun]
 
 
 class Method(NamedTuple):
@@ -69,15 +105,18 @@ class Method(NamedTuple):
       init: (key, batch) → TrainState.
       update: (state, batch, key) → (state, metrics): one step on one device; gradients and metrics
         are averaged over the device axis.
-      sample: (state, key, n, *, start=0, prior='ebm', num_steps=None, keep_every=0) → Samples;
-        chain i is that of example index start + i. prior='gaussian' leaves the energies out;
-        `num_steps` replaces the config's.
+      sample: (state, key, n, *, start=0, prior='ebm', num_steps=None, keep_every=0,
+        keep_images=True) → Samples; chain i is that of example index start + i. prior='gaussian'
+        leaves the energies out; `num_steps` replaces the config's; keep_images=False decodes the
+        last latents only.
       posterior: (state, images, key, index) → latents.
       reconstruct: (state, images, key, index) → images.
       log_score: (state, images, key, index, k=0) → [B] un-normalised log density, L^{>k}.
       energy: (state, latents) → [B], the learned energy −F, or H.
       has_energy: whether prior='ebm' differs from prior='gaussian'.
       advice: what to change when training diverges, as the end of a sentence.
+      log_terms: (state, images, key, index, k=0) → {name: [B]}, the terms whose sum is `log_score`.
+      evidence: what log Z and log p(x) are estimated with, or None where there is no such density.
     """
 
     name: str
@@ -90,6 +129,8 @@ class Method(NamedTuple):
     energy: Callable[..., jax.Array]
     has_energy: bool
     advice: str
+    log_terms: Callable[..., dict[str, jax.Array]] | None = None
+    evidence: Evidence | None = None
 
 
 def inference_state(state: TrainState) -> InferenceState:
@@ -101,10 +142,26 @@ def compiled(method: Method) -> Method:
     """The same method with its inference functions jit-compiled, each shape once."""
     return method._replace(
         sample=jax.jit(
-            method.sample, static_argnums=2, static_argnames=("prior", "num_steps", "keep_every")
+            method.sample,
+            static_argnums=2,
+            static_argnames=("prior", "num_steps", "keep_every", "keep_images"),
         ),
         posterior=jax.jit(method.posterior),
         reconstruct=jax.jit(method.reconstruct),
         log_score=jax.jit(method.log_score, static_argnames="k"),
         energy=jax.jit(method.energy),
+        log_terms=method.log_terms and jax.jit(method.log_terms, static_argnames="k"),
+        evidence=method.evidence and _compiled_evidence(method.evidence),
+    )
+
+
+def _compiled_evidence(evidence: Evidence) -> Evidence:
+    weights = evidence.log_weights
+    return evidence._replace(
+        tilt=jax.jit(evidence.tilt),
+        simulate=jax.jit(evidence.simulate),
+        log_weights=weights and jax.jit(weights, static_argnames="num"),
+        tune=jax.jit(evidence.tune),
+        forward=jax.jit(evidence.forward),
+        reverse=jax.jit(evidence.reverse),
     )

@@ -16,7 +16,7 @@ from ebm_jax.densities import likelihoods
 from ebm_jax.densities.hierarchical import hierarchical_prior
 from ebm_jax.densities.joint import JointDensity, learning_loss
 from ebm_jax.errors import ConfigError
-from ebm_jax.methods import latent_chains
+from ebm_jax.methods import evidence, latent_chains
 from ebm_jax.methods.accumulation import in_parts
 from ebm_jax.methods.base import InferenceState, Method, Samples, TrainState
 from ebm_jax.methods.optimisers import group_optimiser, learning_rate
@@ -177,7 +177,15 @@ def build(config, axis_name: str | None = None) -> Method:
         return state._replace(params=params, opt_state=opt_state, extra=extra), metrics
 
     def sample(
-        state: InferenceState, key, n, *, start=0, prior="ebm", num_steps=None, keep_every=0
+        state: InferenceState,
+        key,
+        n,
+        *,
+        start=0,
+        prior="ebm",
+        num_steps=None,
+        keep_every=0,
+        keep_images=True,
     ):
         if prior not in ("ebm", "gaussian"):
             raise ConfigError(f"prior is '{prior}'; use 'ebm' or 'gaussian'.")
@@ -189,12 +197,14 @@ def build(config, axis_name: str | None = None) -> Method:
         steps = num_steps or config.eval.prior_steps or prior_cfg.num_steps
         chain = chains.prior(params, keys, steps, keep_every)
         trajectory = None
-        if chain.trajectory is not None:
+        if chain.trajectory is not None and keep_images:
             trajectory = jax.lax.map(
                 lambda z: likelihood.mean(model.decode(params, z)), chain.trajectory
             )
         images = likelihood.mean(model.decode(params, chain.position))
-        return Samples(images, chain.position, chain.info, trajectory, chain.profile)
+        return Samples(
+            images, chain.position, chain.info, trajectory, chain.profile, chain.trajectory
+        )
 
     def posterior(state: InferenceState, images, key, index):
         params, _ = normalised(*state)
@@ -208,7 +218,7 @@ def build(config, axis_name: str | None = None) -> Method:
         z = posterior(state, images, key, index)
         return likelihood.mean(model.decode(state.params, z))
 
-    def log_score(state: InferenceState, images, key, index, k=0):
+    def log_terms(state: InferenceState, images, key, index, k=0):
         if not 0 <= k < num_layers:
             raise ConfigError(f"k is {k}; with {num_layers} layers use 0 to {num_layers - 1}.")
         params, _ = normalised(*state)
@@ -217,8 +227,14 @@ def build(config, axis_name: str | None = None) -> Method:
         if k:
             keys = randomness.per_example(key, index)
             z = prior.redraw(chains.noise(keys, "redraw"), z, k)
-        tilt = density.log_likelihood(params, images, z) + density.neg_energy(params, z)
-        return tilt + prior.log_prob(z)
+        return {
+            "likelihood": density.log_likelihood(params, images, z),
+            "energy": density.neg_energy(params, z),
+            "prior": prior.log_prob(z),
+        }
+
+    def log_score(state: InferenceState, images, key, index, k=0):
+        return sum(log_terms(state, images, key, index, k).values())
 
     def energy(state: InferenceState, latents):
         params, _ = normalised(*state)
@@ -237,6 +253,10 @@ def build(config, axis_name: str | None = None) -> Method:
         advice=(
             "lower joint_learning_rate of optim.prior and the rate of optim.energy, or raise "
             "optim.energy_l2"
+        ),
+        log_terms=log_terms,
+        evidence=evidence.build(
+            config, density, model, likelihood, chains, lambda state: normalised(*state)[0]
         ),
     )
 

@@ -30,9 +30,19 @@ def new_axes(
     size: tuple[float, float] = SIZE,
 ) -> tuple[Figure, Axes]:
     """An empty figure of `size` inches in the house style."""
+    figure, (axes,) = new_panels(1, size)
+    return figure, style_axes(axes, title, xlabel, ylabel)
+
+
+def new_panels(columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """A figure of `size` inches with empty axes side by side, not yet in the house style."""
     figure = Figure(figsize=size, dpi=180, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+
+
+def style_axes(axes: Axes, title: str = "", xlabel: str = "", ylabel: str = "") -> Axes:
+    """Gives axes the house style; returns them."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#999999")
     axes.spines[["left", "bottom"]].set_linewidth(0.8)
@@ -44,7 +54,7 @@ def new_axes(
     axes.set_ylabel(ylabel, fontsize=8.5, color=INK)
     axes.xaxis.get_offset_text().set_fontsize(7.5)
     axes.yaxis.get_offset_text().set_fontsize(7.5)
-    return figure, axes
+    return axes
 
 
 def render(figure: Figure, kind: str = "png") -> bytes:
@@ -55,14 +65,15 @@ def render(figure: Figure, kind: str = "png") -> bytes:
     return buffer.getvalue()
 
 
-def _save(path: str | os.PathLike, figure: Figure) -> Path:
+def save_figure(path: str | os.PathLike, figure: Figure) -> Path:
+    """Writes a figure to a .png, .svg or .pdf; ConfigError for another ending."""
     kind = Path(path).suffix.lstrip(".").lower()
     if kind not in ("png", "svg", "pdf"):
         raise ConfigError(f"A figure's file is '{path}'; its name must end in .png, .svg or .pdf.")
     return write_bytes(path, render(figure, kind))
 
 
-def _style(index: int) -> dict:
+def line_style(index: int) -> dict:
     """Colour and dash of the index-th line: a dash changes only when the colours have run out."""
     return {
         "color": COLOURS[index % len(COLOURS)],
@@ -70,7 +81,8 @@ def _style(index: int) -> dict:
     }
 
 
-def _legend(axes: Axes, names: list[str]) -> None:
+def draw_legend(axes: Axes, names: list[str]) -> None:
+    """A legend, where the lines have names."""
     if len(names) > 1 or (names and names[0]):
         columns = 2 if len(names) > 5 else 1
         axes.legend(fontsize=7.5, frameon=False, labelcolor=INK, ncols=columns)
@@ -119,7 +131,7 @@ def draw_curves(
         if len(steps) != len(values):
             raise ConfigError(f"'{name}' has {len(steps)} steps but {len(values)} values.")
         positive |= bool((values > 0).any())
-        style = _style(index)
+        style = line_style(index)
         marker = "o" if np.isfinite(values).sum() == 1 else None
         if smooth > 1 and len(values) > 4 * smooth:
             axes.plot(steps, values, color=style["color"], linewidth=0.6, alpha=0.28)
@@ -129,7 +141,7 @@ def draw_curves(
         axes.set_yscale("log", nonpositive="mask")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.margins(x=0.02)
-    _legend(axes, list(series))
+    draw_legend(axes, list(series))
     return figure
 
 
@@ -158,7 +170,7 @@ def plot_curves(
     Raises:
       ConfigError: lengths differ, or the file's ending is unknown.
     """
-    return _save(path, draw_curves(series, title, ylabel, logy, xlabel, smooth))
+    return save_figure(path, draw_curves(series, title, ylabel, logy, xlabel, smooth))
 
 
 def plot_histograms(
@@ -167,6 +179,7 @@ def plot_histograms(
     xlabel: str = "",
     title: str = "",
     bins: int = 60,
+    central: float = 1.0,
 ) -> Path:
     """Draws sets of values as densities over common bins, so that their areas compare.
 
@@ -174,7 +187,9 @@ def plot_histograms(
       path: the .png, .svg or .pdf to write.
       sets: name → values of any shape; non-finite ones are left out and counted in the legend.
       xlabel, title: texts.
-      bins: number of bins over the full range of all sets.
+      bins: number of bins over the range of all sets.
+      central: the part of all values, in the middle, that the range spans; what lies outside is
+        not drawn but counts in the densities.
 
     Returns:
       The path.
@@ -182,26 +197,35 @@ def plot_histograms(
     Raises:
       ConfigError: no finite value at all, or the file's ending is unknown.
     """
+    figure, axes = new_axes(title, xlabel, "density")
+    draw_histograms(axes, sets, bins, central)
+    return save_figure(path, figure)
+
+
+def draw_histograms(
+    axes: Axes, sets: Mapping[str, np.ndarray], bins: int = 60, central: float = 1.0
+) -> None:
+    """What `plot_histograms` draws, into axes."""
     flat = {name: np.asarray(values, dtype=np.float64).ravel() for name, values in sets.items()}
     finite = {name: values[np.isfinite(values)] for name, values in flat.items()}
     if not any(len(values) for values in finite.values()):
         raise ConfigError(f"There is no finite value to draw a histogram of in {list(sets)}.")
-    edges = np.histogram_bin_edges(np.concatenate(list(finite.values())), bins)
-    figure, axes = new_axes(title, xlabel, "density")
+    tail = (1 - central) / 2
+    ends = np.quantile(np.concatenate(list(finite.values())), (tail, 1 - tail))
+    edges = np.histogram_bin_edges(ends, bins)
     for index, (name, values) in enumerate(finite.items()):
         left_out = len(flat[name]) - len(values)
         label = f"{name} ({left_out} not finite)" if left_out else name
+        style = line_style(index)
         if len(values):
-            style = _style(index)
-            axes.hist(values, edges, density=True, color=style["color"], alpha=0.18)
-            axes.hist(
-                values, edges, density=True, histtype="step", linewidth=1.3, label=label, **style
-            )
+            counts, _ = np.histogram(values, edges)
+            heights = counts / (len(values) * np.diff(edges))
+            axes.stairs(heights, edges, fill=True, color=style["color"], alpha=0.18)
+            axes.stairs(heights, edges, linewidth=1.3, label=label, **style)
         else:
-            axes.plot([], [], label=label, **_style(index))
+            axes.plot([], [], label=label, **style)
     axes.margins(x=0.02)
-    _legend(axes, list(flat))
-    return _save(path, figure)
+    draw_legend(axes, list(flat))
 
 
 def _band(mean: np.ndarray, spread, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -247,7 +271,7 @@ def plot_profile(
         places = np.arange(len(mean)) if x is None else np.asarray(x)
         if places.shape != mean.shape:
             raise ConfigError(f"'{name}' has {len(mean)} points but x has shape {places.shape}.")
-        style = _style(index)
+        style = line_style(index)
         marker = "o" if len(mean) <= 24 else None
         axes.plot(places, mean, label=name, linewidth=1.4, marker=marker, markersize=3, **style)
         if spread is not None:
@@ -256,5 +280,5 @@ def plot_profile(
     if x is None:
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.margins(x=0.02)
-    _legend(axes, list(profiles))
-    return _save(path, figure)
+    draw_legend(axes, list(profiles))
+    return save_figure(path, figure)

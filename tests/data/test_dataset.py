@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from ebm_jax.data import open_dataset
+from ebm_jax.data import make_batch, open_dataset
 from ebm_jax.errors import ConfigError, DataError
 
 
@@ -70,3 +70,46 @@ def test_import_is_cheap():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stderr
+
+
+@pytest.mark.parametrize("cache_gib", [1.0, 0.0])
+def test_held_out_class_is_in_no_training_batch_and_in_the_test_split(make_config, cache_gib):
+    whole = make_config(cache_gib=cache_gib)
+    config = make_config(cache_gib=cache_gib, held_out_class=3)
+    train, test = (open_dataset(config, split) for split in ("train", "test"))
+    of_class = int((open_dataset(whole, "train").labels == 3).sum())
+    assert of_class > 100 and train.num_examples == 1438 - of_class
+    assert test.num_examples == 359 and (test.labels == 3).sum() > 30
+    assert train.labels.shape == (train.num_examples,) and train.num_classes == 10
+    epoch = -(-train.num_examples // 16)
+    batches = [make_batch(train, config, 0, k) for k in range(2 * epoch)]
+    seen = np.concatenate([batch["label"] for batch in batches])
+    assert set(seen.tolist()) == set(range(10)) - {3}
+    again = make_batch(open_dataset(config, "train"), config, 0, epoch)
+    np.testing.assert_array_equal(again["image"], batches[epoch]["image"])
+
+
+def test_images_and_labels_still_belong_together_without_a_class(make_config, make_npz, rng):
+    labels = np.arange(20) % 4
+    images = np.broadcast_to(labels[:, None, None, None], (20, 8, 8, 1)).astype(np.uint8)
+    name = make_npz(images, labels=labels, images_test=images, labels_test=labels)
+    dataset = open_dataset(make_config(name=name, held_out_class=2, image_size=8), "train")
+    fetched, found = dataset.fetch(np.arange(dataset.num_examples))
+    np.testing.assert_array_equal(fetched[:, 0, 0, 0], labels[labels != 2])
+    np.testing.assert_array_equal(found, labels[labels != 2])
+    np.testing.assert_array_equal(dataset.labels, found)
+
+
+@pytest.mark.parametrize("label", [10, -1])
+def test_class_that_does_not_exist(make_config, label):
+    message = f"held_out_class is {label}, .* 1438 of the 1438 examples of digits train.* 0 to 9"
+    with pytest.raises(ConfigError, match=message):
+        open_dataset(make_config(held_out_class=label), "train")
+
+
+def test_held_out_class_needs_labels_and_another_split(make_config, make_npz):
+    name = make_npz(np.zeros((20, 8, 8, 1), np.uint8))
+    with pytest.raises(DataError, match="held_out_class is 1, but npz:.* has no labels"):
+        open_dataset(make_config(name=name, held_out_class=1), "train")
+    with pytest.raises(ConfigError, match="train_split and data.eval_split are both 'train'"):
+        open_dataset(make_config(eval_split="train", held_out_class=1), "train")

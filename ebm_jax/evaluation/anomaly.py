@@ -1,0 +1,111 @@
+"""Task `anomaly`: is a class that the model was trained without found in the test split?
+
+Train with `data.held_out_class`, test on the evaluation split at its natural prevalence; the score
+is −log p(x, z) un-normalised (LEBM, Pang et al., NeurIPS 2020; CVPR 2023). The papers give the mean
+over the last ten evaluations of training; this is one checkpoint.
+"""
+
+import numpy as np
+
+from ebm_jax.errors import ConfigError
+from ebm_jax.evaluation import shards
+from ebm_jax.evaluation.context import Context
+from ebm_jax.evaluation.detection import measure
+from ebm_jax.evaluation.scoring import check_settings, posterior_words, score_terms, scored, total
+from ebm_jax.reporting.charts import plot_precision_recall
+from ebm_jax.reporting.curves import plot_histograms
+
+
+def run(context: Context) -> dict:
+    """AUROC and AUPRC of the held-out class on the evaluation split."""
+    config = context.config
+    held_out = config.data.held_out_class
+    if held_out is None:
+        raise ConfigError(
+            "eval.tasks names anomaly, but data.held_out_class is not set, so the model has seen "
+            "every class; train without one: --config.data.held_out_class=1."
+        )
+    check_settings(config, num_detection=1, score_samples=1, bootstrap=1)
+    count = scored(context, context.eval_set)
+    labels = (context.eval_set.labels[:count] == held_out).astype(np.int64)
+    if labels.min() == labels.max():
+        raise ConfigError(
+            f"The first {count} examples of {context.eval_set.name} {context.eval_set.split} hold "
+            f"{labels.sum()} of the held-out class {held_out}; raise eval.num_detection."
+        )
+    terms = score_terms(context, "anomaly", context.eval_set, "test", count)
+    scores = _scores(terms)
+    found = {
+        name: measure(values, labels, num_resamples=config.eval.bootstrap, seed=config.seed)
+        for name, values in scores.items()
+    }
+    _draw(context, scores["log_joint"], scores, found, labels)
+    shards.remove(context, "anomaly")
+    prevalence = float(labels.mean())
+    return {
+        "metric": "auprc",
+        "results": {"log_joint": found["log_joint"]["auprc"]},
+        "auroc": found["log_joint"]["auroc"],
+        "detection": found,
+        "held_out_class": held_out,
+        "prevalence": prevalence,
+        "worst_auprc": worst_auprc(int(labels.sum()), count),
+        "num_samples": count,
+        "num_anomalies": int(labels.sum()),
+        "protocol": (
+            f"trained without class {held_out} on {context.train_set.num_examples} images; "
+            f"{labels.sum()} of {count} images of split {context.eval_set.split} are of it; "
+            "score −log p(x, z) un-normalised, higher = more anomalous; "
+            f"{posterior_words(context)}; average precision, 95 % intervals of "
+            f"{config.eval.bootstrap} stratified bootstrap resamples (of the test images, not of "
+            "training); averaged weights, this checkpoint alone (papers: mean of the last 10)"
+        ),
+        "figures": {
+            "anomaly_scores.png": "−log p(x, z) of the test images, un-normalised; the outermost "
+            "half per cent on either side is not drawn.",
+            "anomaly_precision_recall.png": "Precision and recall of the held-out class for the "
+            "whole score and for its parts; the dotted line is chance.",
+        },
+    }
+
+
+def worst_auprc(positives: int, count: int) -> float:
+    """Average precision when every anomaly ranks below every normal example."""
+    places = np.arange(1, positives + 1)
+    return float(np.mean(places / (count - positives + places)))
+
+
+def _scores(terms: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The score and, where the method tells its terms, its parts; higher = more anomalous."""
+    scores = {"log_joint": -total(terms)}
+    if "likelihood" in terms:
+        scores["likelihood"] = -terms["likelihood"]
+        scores["latents"] = -sum(v for name, v in terms.items() if name != "likelihood")
+        if np.ptp(terms["energy"]):  # a model without energy has zeros
+            scores["energy"] = -terms["energy"]
+    return scores
+
+
+_WORDS = {
+    "log_joint": "−log p(x, z)",
+    "likelihood": "−log p(x | z) alone",
+    "latents": "−log p(z) alone",
+    "energy": "−F(z) alone",
+}
+
+
+def _draw(context, score, scores, found, labels):
+    held_out = context.config.data.held_out_class
+    plot_histograms(
+        context.folder / "anomaly_scores.png",
+        {"trained classes": score[labels == 0], f"held-out class {held_out}": score[labels == 1]},
+        xlabel="−log p(x, z), un-normalised",
+        central=0.99,
+    )
+    plot_precision_recall(
+        context.folder / "anomaly_precision_recall.png",
+        {
+            f"{_WORDS[name]}: {found[name]['auprc']:.3f}": (labels, values)
+            for name, values in scores.items()
+        },
+    )

@@ -1,0 +1,195 @@
+"""Task `ood`: the direction of its scores in a model known in closed form, and its JSON."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from ebm_jax import data, randomness
+from ebm_jax.errors import ConfigError, DataError, PreemptedError
+from ebm_jax.evaluate import evaluate
+from ebm_jax.evaluation import ood
+from ebm_jax.evaluation.context import Context
+from ebm_jax.methods import InferenceState, Method
+from ebm_jax.samplers import normal_like
+from tests.methods import linear_gaussian as model
+from tests.test_train import tiny_config, trained_workdir
+
+RANGE = 12.0
+
+
+def linear_gaussian_method():
+    """L^{>k} with exact posterior samples of the linear-Gaussian model; x as 2×2 images."""
+
+    def log_terms(state, images, key, index, k=0):
+        params = state.params
+        x = images.reshape(-1, model.DX)  # [B, 4]
+        keys = randomness.per_example(key, index)
+        noise = normal_like(keys, jnp.zeros((len(x), model.D1 + model.D2)))
+
+        def posterior(x, noise):
+            _, h, precision = model.natural(lambda z: model.log_joint(params, x, z), x.dtype)
+            root = jnp.linalg.cholesky(precision)
+            return jnp.linalg.solve(precision, h) + jnp.linalg.solve(root.T, noise)
+
+        flat = jax.vmap(posterior)(x, noise)
+        z = (flat[:, : model.D1], flat[:, model.D1 :])
+        prior = model.prior(params)
+        if k:
+            redraw = normal_like(randomness.streams(keys, "redraw"), z)
+            z = prior.redraw(redraw, z, k)
+        return {
+            "likelihood": model.log_likelihood(params, x, z),
+            "energy": model.neg_energy(params, z),
+            "prior": prior.log_prob(z),
+        }
+
+    fields = dict.fromkeys(Method._fields)
+    return Method(
+        **fields | {"name": "linear", "log_terms": jax.jit(log_terms, static_argnames="k")}
+    )
+
+
+def images_of(x):
+    return np.rint((np.clip(x / RANGE, -1, 1) + 1) * 127.5).astype(np.uint8).reshape(-1, 2, 2, 1)
+
+
+@pytest.fixture
+def context(tmp_path):
+    """In: draws of the model. Out: z_1 lies far from what z_2 says, though x is made of z_1."""
+    params = model.parameters()
+    rng = np.random.default_rng(0)
+    z2 = rng.standard_normal((300, model.D2)).astype(np.float32)
+    p = jax.tree.map(np.asarray, params["prior"])
+    scale = np.exp(p["log_s"])[None]
+    z1 = z2 @ p["A"] + p["a"][None] + scale * rng.standard_normal((300, model.D1))
+    g = jax.tree.map(np.asarray, params["generator"])
+    noise = model.SIGMA * rng.standard_normal((300, model.DX))
+    inside = z1 @ g["W"] + g["w"][None] + noise
+    outside = (z1 + 5 * scale) @ g["W"] + g["w"][None] + noise
+    for name, x in (("in", inside), ("out", outside[:120])):
+        images = images_of(x)
+        np.savez(tmp_path / f"{name}.npz", images_test=images, images_train=images)
+    config = ml_collections.ConfigDict(
+        dict(
+            seed=0,
+            data=dict(
+                name=f"npz:{tmp_path}/in.npz", train_split="train", eval_split="test",
+                image_size=2, channels=1, crop=0, range=(-RANGE, RANGE), cache_gib=1.0,
+            ),
+            model=dict(latent_sizes=(model.D1, model.D2)),
+            sampler=dict(posterior=dict(kernel="langevin", num_steps=1, step_size=0.1)),
+            eval=dict(
+                tasks=("ood",),
+                ood_data=f"npz:{tmp_path}/out.npz", ood_split="test", num_detection=None,
+                score_samples=4, bootstrap=100, batch_size=70, posterior="inference",
+            ),
+        )
+    )  # fmt: skip
+    inside = data.open_dataset(config.data, "test")
+    state = InferenceState(params, {})
+    folder = tmp_path / "eval"
+    return Context(config, linear_gaussian_method(), state, 7, folder, inside, inside, lambda: None)
+
+
+def test_scores_rise_out_of_distribution(context):
+    result = ood.run(context)
+    for variant in ("equal_numbers", "natural_numbers"):
+        assert set(result[variant]) == {"-L>0", "-L>1", "LLR>1"}
+        for name, found in result[variant].items():
+            assert found["auroc_low"] > 0.6, (variant, name)
+            assert found["auroc_low"] <= found["auroc"] <= found["auroc_high"]
+    assert result["equal_numbers"]["LLR>1"]["auroc"] > 0.85
+    assert (result["num_in"], result["num_out"]) == (300, 120)
+    assert result["num_each_of_equal_numbers"] == 120
+    assert result["prevalence"] == {"equal_numbers": 0.5, "natural_numbers": 120 / 420}
+    assert not (context.folder / "shards").exists()
+
+
+def test_the_same_images_are_not_told_apart(context):
+    images = context.eval_set.fetch(np.arange(120, 300))[0]
+    np.savez(context.folder.parent / "out.npz", images_test=images)
+    for found in ood.run(context)["equal_numbers"].values():
+        assert found["auroc_low"] < 0.5 < found["auroc_high"]
+
+
+def test_depth_scores():
+    scores = ood.depth_scores([np.array([5.0]), np.array([3.0]), np.array([-1.0])])
+    expected = {"-L>0": -5.0, "-L>1": -3.0, "-L>2": 1.0, "LLR>1": 2.0, "LLR>2": 6.0}
+    assert {name: value.item() for name, value in scores.items()} == expected
+
+
+def test_interrupted_run_goes_on_with_the_same_numbers(context):
+    whole = ood.run(context)
+    calls = []
+
+    def poll():
+        calls.append(None)
+        if len(calls) == 5:
+            raise PreemptedError("stop")
+
+    with pytest.raises(PreemptedError):
+        ood.run(context._replace(poll=poll))
+    assert len(list((context.folder / "shards" / "ood").rglob("*.npz"))) == 4
+    made = []
+    again = ood.run(context._replace(poll=lambda: made.append(None)))
+    assert again == whole
+    assert len(made) == 2 * (5 + 2) - 4  # two depths of ⌈300/70⌉ and ⌈120/70⌉ chunks
+
+
+def test_number_of_examples_is_a_setting(context):
+    context.config.eval.num_detection = 90
+    result = ood.run(context)
+    assert (result["num_in"], result["num_out"], result["num_samples"]) == (90, 90, 180)
+
+
+@pytest.mark.parametrize("setting", ["num_detection", "score_samples", "bootstrap"])
+def test_settings_must_be_positive(context, setting):
+    context.config.eval[setting] = 0
+    with pytest.raises(ConfigError, match=f"eval.{setting} is 0; it must be at least 1"):
+        ood.run(context)
+
+
+@pytest.mark.parametrize(
+    "name, error, message",
+    [
+        (None, ConfigError, "eval.ood_data is not set"),
+        ("digits", ConfigError, "is 'digits', the data set of the model itself"),
+        ("npz:/nowhere.npz", DataError, "eval.ood_data 'npz:/nowhere.npz' does not fit .* no file"),
+    ],
+)
+def test_outside_that_is_none(name, error, message):
+    config = tiny_config()
+    config.eval.ood_data = name
+    with pytest.raises(error, match=message):
+        ood.open_outside(config)
+
+
+def test_colour_images_are_refused_by_a_grey_model(tmp_path):
+    np.savez(tmp_path / "colour.npz", images_test=np.zeros((4, 8, 8, 3), np.uint8))
+    config = tiny_config()
+    config.eval.ood_data = f"npz:{tmp_path}/colour.npz"
+    with pytest.raises(DataError, match="does not fit a model of 1-channel images .* 3 channels"):
+        ood.open_outside(config)
+
+
+def test_json_on_digits(tmp_path):
+    """Out: the digits in negative."""
+    folder = shutil.copytree(trained_workdir(), tmp_path / "run")
+    pixels, _ = data.open_dataset(tiny_config().data, "test").fetch(np.arange(359))
+    np.savez(tmp_path / "negative.npz", images_test=255 - pixels)
+    config = tiny_config()
+    config.eval.tasks = ("ood",)
+    config.eval.ood_data = f"npz:{tmp_path}/negative.npz"
+    evaluate(config, folder)
+    written = json.loads((folder / "eval" / "ood.json").read_text())
+    assert (written["step"], written["metric"], written["num_samples"]) == (40, "auroc", 400)
+    assert written["results"]["-L>0"] == written["equal_numbers"]["-L>0"]["auroc"] > 0.7
+    assert "averaged weights" in written["protocol"] and "npz:" in written["protocol"]
+    for figure in written["figures"]:
+        assert (folder / "eval" / figure).stat().st_size > 0
+    assert "LLR&gt;1" in (folder / "report.html").read_text()
