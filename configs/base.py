@@ -123,6 +123,9 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.num_detection = placeholder(int)  # examples of a split that are scored; default: all
     c.eval.score_samples = 1  # posterior samples over which a score is averaged
     c.eval.bootstrap = 1000  # resamples behind the intervals of AUROC and AUPRC
+    c.eval.last_checkpoints = 1  # task `anomaly`: checkpoints behind its mean and deviation
+    c.eval.redraw = "sample"  # layers below the kept ones in L^{>k}: sample | mode of p_β
+    c.eval.redraw_steps = 0  # Langevin steps that refine them, the kept layers clamped
     c.eval.ood_data = placeholder(str)  # data name of what is out of distribution: task `ood`
     c.eval.ood_split = "test"
     c.eval.diagnostic_chains = 256  # task `diagnostics`

@@ -123,13 +123,18 @@ class Checkpointer:
         return [] if self._manager is None else sorted(self._manager.all_steps())
 
     def restore(
-        self, like: Any, accept: Callable[[Any], bool] = lambda state: True
+        self,
+        like: Any,
+        accept: Callable[[Any], bool] = lambda state: True,
+        *,
+        before: int | None = None,
     ) -> tuple[int, Any] | None:
         """The newest checkpoint that can be read and is acceptable.
 
         Args:
           like: a state of the expected structure and shapes (host or device arrays).
           accept: readable checkpoints it refuses are passed over.
+          before: likewise those of this step and later.
 
         Returns:
           (step, state of numpy arrays), or None when there is no such checkpoint.
@@ -140,7 +145,7 @@ class Checkpointer:
         """
         found, error = None, None
         try:
-            found = self._restore_here(like, accept)
+            found = self._restore_here(like, lambda step: before is None or step < before, accept)
         except ConfigError as caught:
             error = caught
         if jax.process_count() > 1:
@@ -154,10 +159,10 @@ class Checkpointer:
             raise error
         return found
 
-    def _restore_here(self, like, accept):
+    def _restore_here(self, like, wanted, accept):
         """`restore` from this process's disk."""
         unreadable = {}
-        found = self._newest(like, accept, unreadable)
+        found = self._newest(like, wanted, accept, unreadable)
         if any(unreadable) and len(unreadable) == len(self.steps()):
             step, error = max(unreadable.items())
             raise ConfigError(
@@ -168,12 +173,12 @@ class Checkpointer:
             self._set_aside(step, error)
         return found
 
-    def _newest(self, like, accept, unreadable):
+    def _newest(self, like, wanted, accept, unreadable):
         """`restore`'s search; the steps that cannot be read are added to `unreadable`."""
         _ignore_late_reads()
         expected = _describe(like)
         abstract = _host(like)
-        for step in reversed(self.steps()):
+        for step in filter(wanted, reversed(self.steps())):
             try:
                 shapes = self._read(step, shapes=ocp.args.JsonRestore())
             except Exception as error:

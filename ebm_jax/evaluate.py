@@ -45,11 +45,17 @@ def open_context(
     method = methods.build(config)
     batch = data.make_batch(train_set, config.data, config.seed, 0)
     shapes = init_loop_state(method, batch, jax.random.key(config.seed))
-    found = Checkpointer(workdir, read_only=True).restore(jax.device_get(shapes))
+    shapes = jax.device_get(shapes)
+    checkpointer = Checkpointer(workdir, read_only=True)
+
+    def before(step):
+        found = checkpointer.restore(shapes, before=step)
+        return found and (found[0], jax.device_put(methods.inference_state(found[1].train)))
+
+    found = before(None)
     if found is None:
         raise ConfigError(f"no checkpoint in '{workdir}' can be read; train again.")
-    step, state = found
-    averaged = jax.device_put(methods.inference_state(state.train))
+    step, averaged = found
     return Context(
         config,
         on_all_devices(method),
@@ -59,6 +65,7 @@ def open_context(
         train_set,
         eval_set,
         poll,
+        before,
     )
 
 

@@ -15,6 +15,7 @@ import optax
 from clu.metrics import Average
 
 from ebm_jax import randomness
+from ebm_jax.compilation import jit_once
 from ebm_jax.errors import ConfigError
 from ebm_jax.methods import Method, TrainState
 
@@ -49,7 +50,7 @@ def init_loop_state(method: Method, batch: dict[str, jax.Array], key: jax.Array)
     """
     init_key = randomness.stream(key, "init")
     _check_memory(jax.eval_shape(method.init, init_key, batch))
-    train = jax.jit(method.init)(init_key, batch)
+    train = jit_once(method.init)(init_key, batch)
     _, metrics = jax.eval_shape(method.update, train, batch, key)
     return LoopState(train=train, metrics=empty_metrics(metrics))
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ebm_jax.errors import ConfigError
-from ebm_jax.evaluation import JUDGED, TASKS
+from ebm_jax.evaluation import JUDGED, LEAST, NEEDED, TASKS
 from ebm_jax.evaluation.classifier import FEATURE_WIDTH
 
 _POSITIVE = (
@@ -23,6 +23,19 @@ _POSITIVE = (
     "eval.grid",
     "eval.long_chain_steps",
     "eval.long_chain_samples",
+    "eval.likelihood_images",
+    "eval.likelihood_simulated",
+    "eval.likelihood_temperatures",
+    "eval.likelihood_chains",
+    "eval.likelihood_leapfrog",
+    "eval.partition_chains",
+    "eval.iwae_samples",
+    "eval.num_detection",
+    "eval.score_samples",
+    "eval.bootstrap",
+    "eval.last_checkpoints",
+    "eval.fid_reference",
+    "eval.prior_steps",
     "stability.max_grad_norm",
     "stability.max_energy",
     "stability.max_skipped",
@@ -30,6 +43,7 @@ _POSITIVE = (
     "model.likelihood.sigma",
 )
 _NOT_NEGATIVE = (
+    "eval.redraw_steps",
     "train.warmup_steps",
     "stability.max_rollbacks",
     "data.prefetch",
@@ -79,6 +93,11 @@ def validate(config: Any) -> None:
             )
     if not 0 <= train.ema_decay < 1:
         raise ConfigError(f"train.ema_decay is {train.ema_decay}; it must be in [0, 1).")
+    if config.eval.last_checkpoints > train.keep_checkpoints:
+        raise ConfigError(
+            f"eval.last_checkpoints is {config.eval.last_checkpoints}, but only "
+            f"{train.keep_checkpoints} are kept; raise train.keep_checkpoints."
+        )
     dtypes = {"compute_dtype": config.compute_dtype}
     for part in ("generator", "prior", "energy", "inference"):
         dtypes[f"model.{part}.compute_dtype"] = config.model[part].compute_dtype
@@ -91,12 +110,20 @@ def validate(config: Any) -> None:
             f"model.latent_sizes is {sizes}; give one positive whole number per layer, bottom "
             "first."
         )
-    if config.eval.prior_steps is not None and config.eval.prior_steps <= 0:
-        raise ConfigError(f"eval.prior_steps is {config.eval.prior_steps}; it must be positive.")
-    for name in config.eval.tasks:
-        if name not in TASKS:
+    for task in config.eval.tasks:
+        _validate_task(config, task)
+
+
+def _validate_task(config, task):
+    if task not in TASKS:
+        raise ConfigError(f"eval.tasks names '{task}'; known tasks: {', '.join(sorted(TASKS))}.")
+    setting, why = NEEDED.get(task, (None, ""))
+    if setting and _get(config, setting) in (None, ""):
+        raise ConfigError(f"eval.tasks names {task}, but {setting} is not set, {why}.")
+    for name, least in LEAST.get(task, {}).items():
+        if config.eval[name] < least:
             raise ConfigError(
-                f"eval.tasks names '{name}'; known tasks: {', '.join(sorted(TASKS))}."
+                f"eval.{name} is {config.eval[name]}, but task {task} needs at least {least}."
             )
 
 

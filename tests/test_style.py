@@ -40,7 +40,7 @@ ALLOWED = {
     "reporting": {"errors"},
     "evaluation": {
         *("inference", "methods", "samplers", "data", "reporting"),
-        *("randomness", "cache", "errors"),
+        *("randomness", "cache", "compilation", "errors"),
     },
 }
 

@@ -16,6 +16,11 @@ from tests.test_train import tiny_config
         ("train.image_every", 0, "train.image_every is 0"),
         ("train.steps_per_dispatch", 0, "train.steps_per_dispatch is 0"),
         ("train.steps_per_dispatch", 3, "train.num_steps is 40, no multiple .* = 3"),
+        (
+            "eval.last_checkpoints",
+            4,
+            "last_checkpoints is 4, but only 3 are kept; raise",
+        ),
         ("train.ema_decay", 1.0, r"train.ema_decay is 1.0; it must be in \[0, 1\)"),
         ("optim.prior.algorithm", "lion", "optim.prior.algorithm is .lion.; use .adam. or .sgd."),
         ("model.energy.compute_dtype", "half", "model.energy.compute_dtype is .half.; use"),
@@ -46,6 +51,13 @@ def test_senseless_settings(key, value, message):
         ("eval.grid", 0),
         ("eval.num_reconstructions", 0),
         ("eval.prior_steps", -3),
+        ("eval.redraw_steps", -1),
+        ("eval.num_detection", 0),
+        ("eval.score_samples", 0),
+        ("eval.bootstrap", 0),
+        ("eval.likelihood_temperatures", 0),
+        ("eval.partition_chains", 0),
+        ("eval.iwae_samples", 0),
         ("train.keep_checkpoints", 0),
         ("train.warmup_steps", -5),
         ("model.latent_sizes", (16, "a")),
@@ -63,6 +75,33 @@ def test_unknown_task():
     config = tiny_config()
     config.eval.tasks = ("reconstruction", "horoscope")
     with pytest.raises(ConfigError, match="names 'horoscope'; known tasks: anomaly, chains"):
+        validate(config)
+
+
+@pytest.mark.parametrize(
+    "task, message",
+    [
+        ("anomaly", "names anomaly, but data.held_out_class is not set, so the model sees every"),
+        ("ood", "names ood, but eval.ood_data is not set"),
+    ],
+)
+def test_settings_a_task_cannot_do_without(task, message):
+    config = tiny_config()
+    config.eval.tasks = (task,)
+    with pytest.raises(ConfigError, match=message):
+        validate(config)
+    config.data.held_out_class = 0
+    config.eval.ood_data = "mnist"
+    validate(config)
+
+
+@pytest.mark.parametrize("setting", ["diagnostic_chains", "diagnostic_steps", "long_chain_steps"])
+def test_chains_too_few_or_too_short_for_diagnostics(setting):
+    config = tiny_config()
+    config.eval.tasks = ("diagnostics",)
+    validate(config)
+    config.eval[setting] = 1
+    with pytest.raises(ConfigError, match=f"{setting} is 1, but task diagnostics needs at least"):
         validate(config)
 
 

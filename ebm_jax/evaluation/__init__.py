@@ -24,3 +24,18 @@ TASKS = {
 
 # Tasks that compare samples by their Fréchet distance, and the setting with their number.
 JUDGED = {"chains": "long_chain_samples", "fd_classifier": "num_samples"}
+
+# Settings a task cannot do without: what to say where they are not set.
+NEEDED = {
+    "anomaly": (
+        "data.held_out_class",
+        "so the model sees every class; train without one: --config.data.held_out_class=1",
+    ),
+    "ood": (
+        "eval.ood_data",
+        "so nothing is out of distribution; name a data set: --config.eval.ood_data=mnist",
+    ),
+}
+
+# Settings a task cannot use below these.
+LEAST = {"diagnostics": {"diagnostic_chains": 2, "diagnostic_steps": 8, "long_chain_steps": 8}}

@@ -1,17 +1,17 @@
 """Task `anomaly`: is a class that the model was trained without found in the test split?
 
 Train with `data.held_out_class`, test on the evaluation split at its natural prevalence; the score
-is −log p(x, z) un-normalised (LEBM, Pang et al., NeurIPS 2020; CVPR 2023). The papers give the mean
-over the last ten evaluations of training; this is one checkpoint.
+is −log p(x, z) un-normalised (LEBM, Pang et al., NeurIPS 2020; CVPR 2023). The papers give mean and
+standard deviation over the last ten evaluations of training: `eval.last_checkpoints = 10`.
 """
 
 import numpy as np
 
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import shards
-from ebm_jax.evaluation.context import Context
-from ebm_jax.evaluation.detection import measure
-from ebm_jax.evaluation.scoring import check_settings, posterior_words, score_terms, scored, total
+from ebm_jax.evaluation.context import Context, last_checkpoints
+from ebm_jax.evaluation.detection import auprc, measure
+from ebm_jax.evaluation.scoring import posterior_words, score_terms, scored, total
 from ebm_jax.reporting.charts import plot_precision_recall
 from ebm_jax.reporting.curves import plot_histograms
 
@@ -20,12 +20,6 @@ def run(context: Context) -> dict:
     """AUROC and AUPRC of the held-out class on the evaluation split."""
     config = context.config
     held_out = config.data.held_out_class
-    if held_out is None:
-        raise ConfigError(
-            "eval.tasks names anomaly, but data.held_out_class is not set, so the model has seen "
-            "every class; train without one: --config.data.held_out_class=1."
-        )
-    check_settings(config, num_detection=1, score_samples=1, bootstrap=1)
     count = scored(context, context.eval_set)
     labels = (context.eval_set.labels[:count] == held_out).astype(np.int64)
     if labels.min() == labels.max():
@@ -33,18 +27,25 @@ def run(context: Context) -> dict:
             f"The first {count} examples of {context.eval_set.name} {context.eval_set.split} hold "
             f"{labels.sum()} of the held-out class {held_out}; raise eval.num_detection."
         )
-    terms = score_terms(context, "anomaly", context.eval_set, "test", count)
-    scores = _scores(terms)
+    by_step = {
+        at.step: _scores(score_terms(at, "anomaly", context.eval_set, "test", count))
+        for at in last_checkpoints(context, config.eval.last_checkpoints)
+    }
+    scores = by_step[context.step]
     found = {
         name: measure(values, labels, num_resamples=config.eval.bootstrap, seed=config.seed)
         for name, values in scores.items()
+    }
+    checkpoints = {
+        name: {step: auprc(at[name], labels) for step, at in by_step.items()} for name in scores
     }
     _draw(context, scores["log_joint"], scores, found, labels)
     shards.remove(context, "anomaly")
     prevalence = float(labels.mean())
     return {
         "metric": "auprc",
-        "results": {"log_joint": found["log_joint"]["auprc"]},
+        "results": {"log_joint": float(np.mean(list(checkpoints["log_joint"].values())))},
+        "over_checkpoints": {name: _spread(values) for name, values in checkpoints.items()},
         "auroc": found["log_joint"]["auroc"],
         "detection": found,
         "held_out_class": held_out,
@@ -56,9 +57,10 @@ def run(context: Context) -> dict:
             f"trained without class {held_out} on {context.train_set.num_examples} images; "
             f"{labels.sum()} of {count} images of split {context.eval_set.split} are of it; "
             "score −log p(x, z) un-normalised, higher = more anomalous; "
-            f"{posterior_words(context)}; average precision, 95 % intervals of "
+            f"{posterior_words(context)}; average precision, mean of the last "
+            f"{len(by_step)} checkpoints; 95 % intervals of the last one by "
             f"{config.eval.bootstrap} stratified bootstrap resamples (of the test images, not of "
-            "training); averaged weights, this checkpoint alone (papers: mean of the last 10)"
+            "training); averaged weights"
         ),
         "figures": {
             "anomaly_scores.png": "−log p(x, z) of the test images, un-normalised; the outermost "
@@ -66,6 +68,16 @@ def run(context: Context) -> dict:
             "anomaly_precision_recall.png": "Precision and recall of the held-out class for the "
             "whole score and for its parts; the dotted line is chance.",
         },
+    }
+
+
+def _spread(by_step: dict[int, float]) -> dict:
+    """Mean and standard deviation of the checkpoints' average precision, and each of them."""
+    values = list(by_step.values())
+    return {
+        "auprc": float(np.mean(values)),
+        "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "checkpoints": {str(step): value for step, value in sorted(by_step.items())},
     }
 
 

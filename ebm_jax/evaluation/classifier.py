@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from ebm_jax.compilation import jit_once
 from ebm_jax.errors import DataError
 
 FEATURE_WIDTH = 64
@@ -150,7 +151,7 @@ def _optimizer(steps: int) -> optax.GradientTransformation:
     return optax.adamw(schedule, weight_decay=_WEIGHT_DECAY)
 
 
-@partial(jax.jit, static_argnames=("image_shape", "num_classes", "steps"))
+@partial(jit_once, static_argnames=("image_shape", "num_classes", "steps"))
 def _init(key, image_shape, num_classes, steps):
     params = Network(num_classes).init(key, jnp.zeros((1, *image_shape)))["params"]
     return params, _optimizer(steps).init(params)

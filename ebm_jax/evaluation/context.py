@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from ebm_jax import data, randomness
+from ebm_jax.errors import ConfigError
 from ebm_jax.methods import InferenceState, Method
 
 
@@ -22,6 +23,7 @@ class Context(NamedTuple):
       folder: where the task's JSON and PNGs go.
       train_set, eval_set: data.Dataset.
       poll: called between chunks; raises when the run is asked to stop.
+      before: step → (step, state) of the newest checkpoint before it, or None.
     """
 
     config: Any
@@ -32,6 +34,25 @@ class Context(NamedTuple):
     train_set: Any
     eval_set: Any
     poll: Callable[[], None]
+    before: Callable[[int], tuple[int, InferenceState] | None] = lambda step: None
+
+
+def last_checkpoints(context: Context, count: int) -> Iterator[Context]:
+    """The context of each of the newest `count` checkpoints, newest first.
+
+    Raises:
+      ConfigError: the run has fewer.
+    """
+    yield context
+    for number in range(1, count):
+        found = context.before(context.step)
+        if found is None:
+            raise ConfigError(
+                f"eval.last_checkpoints is {count}, but the run has {number} that can be read; "
+                "lower it, or train with a smaller train.checkpoint_every."
+            )
+        context = context._replace(step=found[0], state=found[1])
+        yield context
 
 
 def task_key(context: Context, name: str) -> jax.Array:

@@ -14,7 +14,6 @@ from ebm_jax import methods
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context, sample_chunks
-from ebm_jax.evaluation.scoring import check_settings
 from ebm_jax.inference import on_all_devices
 from ebm_jax.methods import Method
 from ebm_jax.reporting.charts import plot_profile_panels, plot_step_sizes
@@ -49,7 +48,6 @@ def run(context: Context) -> dict:
     if not context.method.has_energy:
         return {"skipped": f"method '{context.method.name}' has no energy in this config."}
     config = context.config
-    check_settings(config, diagnostic_chains=2, diagnostic_steps=8, long_chain_steps=8)
     prior, steps = config.sampler.prior, config.eval.diagnostic_steps
     short_steps = config.eval.prior_steps or prior.num_steps
     every = max(config.eval.long_chain_steps // _KEPT, 1)

@@ -13,14 +13,13 @@ from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context
 from ebm_jax.evaluation.detection import measure
-from ebm_jax.evaluation.scoring import check_settings, posterior_words, score_terms, scored, total
+from ebm_jax.evaluation.scoring import posterior_words, score_terms, scored, total
 from ebm_jax.reporting.charts import plot_bars, plot_histogram_panels
 
 
 def run(context: Context) -> dict:
     """AUROC and AUPRC of −L^{>k} and LLR^{>k} for every k, with equal and with natural numbers."""
     config = context.config
-    check_settings(config, num_detection=1, score_samples=1, bootstrap=1)
     outside = open_outside(config)
     inside = context.eval_set
     sizes = scored(context, inside), scored(context, outside)
@@ -57,7 +56,7 @@ def run(context: Context) -> dict:
             f"in: {sizes[0]} images of {inside.name} {inside.split}, out: {sizes[1]} of "
             f"{outside.name} {outside.split} (centre square, the model's size); equal "
             f"numbers: {least} of each; scores −L^{{>k}} and LLR^{{>k}} = L^{{>0}} − L^{{>k}}, "
-            "higher = out of distribution; layers up to k drawn from p(z_{≤k} | z_{>k}); "
+            f"higher = out of distribution; layers up to k {redraw_words(config)}; "
             f"{posterior_words(context)}; 95 % intervals of {config.eval.bootstrap} stratified "
             "bootstrap resamples; averaged weights"
         ),
@@ -77,15 +76,10 @@ def open_outside(config: ml_collections.ConfigDict) -> data.Dataset:
     image in grey is another image: neither would say anything of the model.
 
     Raises:
-      ConfigError: `eval.ood_data` is not set, or is the data set the model was trained on.
+      ConfigError: `eval.ood_data` is the data set the model was trained on.
       DataError: there is no such data set, or its images have other channels than the model's.
     """
     name, split = config.eval.ood_data, config.eval.ood_split
-    if not name:
-        raise ConfigError(
-            "eval.tasks names ood, but eval.ood_data is not set; name the data set that is out of "
-            "distribution, e.g. --config.eval.ood_data=mnist."
-        )
     if name == config.data.name:
         raise ConfigError(
             f"eval.ood_data is '{name}', the data set of the model itself; name another."
@@ -99,6 +93,17 @@ def open_outside(config: ml_collections.ConfigDict) -> data.Dataset:
             f"eval.ood_data '{name}' does not fit a model of {config.data.channels}-channel images "
             f"or cannot be read: {error}"
         ) from error
+
+
+def redraw_words(config: ml_collections.ConfigDict) -> str:
+    """How the layers below the kept ones come about, for a protocol."""
+    steps = config.eval.redraw_steps
+    start = "drawn from" if config.eval.redraw == "sample" else "at the means of"
+    words = f"{start} p_β(z_{{≤k}} | z_{{>k}})"
+    if steps:
+        size = config.sampler.prior.step_size
+        words += f", then {steps} Langevin steps of {size:g} on the EBM prior, z_{{>k}} clamped"
+    return words
 
 
 def depth_scores(bounds: list[np.ndarray]) -> dict[str, np.ndarray]:

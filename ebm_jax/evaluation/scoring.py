@@ -7,7 +7,6 @@ import jax
 import numpy as np
 
 from ebm_jax import data
-from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context, task_key
 
@@ -40,7 +39,7 @@ def score_terms(
     )
     found = list(
         shards.resumable(
-            shards.folder_of(context, task, f"{name}_{k}"),
+            shards.folder_of(context, task, f"{name}_{k}_{context.step}"),
             guard,
             math.ceil(count / size),
             lambda number: _terms(context, key, dataset, number * size, size, count, k),
@@ -58,14 +57,6 @@ def scored(context: Context, dataset: Any) -> int:
     """How many examples of a split the detection tasks score."""
     limit = context.config.eval.num_detection
     return dataset.num_examples if limit is None else min(limit, dataset.num_examples)
-
-
-def check_settings(config: Any, **least: int) -> None:
-    """Raises ConfigError where a setting of `config.eval` is set and below what is given here."""
-    for name, smallest in least.items():
-        value = config.eval[name]
-        if value is not None and value < smallest:
-            raise ConfigError(f"eval.{name} is {value}; it must be at least {smallest}.")
 
 
 def posterior_words(context: Context) -> str:

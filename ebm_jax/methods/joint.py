@@ -225,8 +225,7 @@ def build(config, axis_name: str | None = None) -> Method:
         prior = density.prior(params)
         z = posterior(state, images, key, index)
         if k:
-            keys = randomness.per_example(key, index)
-            z = prior.redraw(chains.noise(keys, "redraw"), z, k)
+            z = chains.redraw(params, randomness.per_example(key, index), z, k)
         return {
             "likelihood": density.log_likelihood(params, images, z),
             "energy": density.neg_energy(params, z),

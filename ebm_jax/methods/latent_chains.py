@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from ebm_jax import randomness
+from ebm_jax.densities.gaussian import standard_normal_log_prob
 from ebm_jax.densities.hierarchical import HierarchicalPrior, Latents
 from ebm_jax.densities.joint import JointDensity
 from ebm_jax.densities.tilted import LogProb, tilted_in_u, tilted_in_z
@@ -27,11 +28,15 @@ class LatentChains(NamedTuple):
       noise: (keys, name) → standard normal latents, from the stream `name`.
       prior: (params, keys, num_steps, keep_every=0) → Chain on the EBM prior.
       posterior: (params, density, keys, x, num_steps) → Chain on `density`'s posterior of x.
+      redraw: (params, keys, z, k) → z with layers 1 … k drawn given the layers above, which stay:
+        from p_β or its mode (`eval.redraw`), then `eval.redraw_steps` Langevin steps on the EBM
+        prior in u-space.
     """
 
     noise: Callable[[jax.Array, str], Latents]
     prior: Callable[..., Chain]
     posterior: Callable[..., Chain]
+    redraw: Callable[..., Latents]
 
 
 def build(config, density: JointDensity, model: LatentVariableModel) -> LatentChains:
@@ -41,6 +46,8 @@ def build(config, density: JointDensity, model: LatentVariableModel) -> LatentCh
       ConfigError: an unknown space, kernel or start.
     """
     prior_cfg, posterior_cfg = config.sampler.prior, config.sampler.posterior
+    if config.eval.redraw not in ("sample", "mode"):
+        raise ConfigError(f"eval.redraw is '{config.eval.redraw}'; use 'sample' or 'mode'.")
     _validate("sampler.prior", prior_cfg, ("normal", "ancestral"))
     _validate("sampler.posterior", posterior_cfg, ("normal", "ancestral", "inference"))
     sizes = tuple(config.model.latent_sizes)
@@ -81,7 +88,27 @@ def build(config, density: JointDensity, model: LatentVariableModel) -> LatentCh
             num_steps,
         )
 
-    return LatentChains(noise=noise, prior=run_prior, posterior=run_posterior)
+    def redraw(params, keys, z, k):
+        prior = density.prior(params)
+        drawn = noise(keys, "redraw")
+        if config.eval.redraw == "mode":
+            drawn = jax.tree.map(jnp.zeros_like, drawn)
+        z = prior.redraw(drawn, z, k)
+        if not k or not config.eval.redraw_steps:
+            return z
+        u = prior.to_u(z)[0]
+        lower, kept = u[:k], u[k:]
+
+        def log_prob(lower):
+            z, _ = prior.to_z((*lower, *kept))
+            return density.neg_energy(params, z) + sum(map(standard_normal_log_prob, lower))
+
+        kernel = langevin(log_prob, prior_cfg.step_size, clip=prior_cfg.clip)
+        keys = randomness.streams(keys, "refine")
+        chain = run_chain(kernel, keys, lower, config.eval.redraw_steps)
+        return prior.to_z((*chain.position, *kept))[0]
+
+    return LatentChains(noise=noise, prior=run_prior, posterior=run_posterior, redraw=redraw)
 
 
 def _run(

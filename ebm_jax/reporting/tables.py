@@ -14,8 +14,9 @@ CONTEXT = {
     "seed": "seed",
     "seconds": "seconds",
 }
-ACRONYMS = {"aupr", "auprc", "auroc", "bpd", "ebm", "elbo", "fd", "fid", "fpr", "iwae", "kid", "kl"}
-ACRONYMS |= {"lpips", "mala", "mcmc", "mse", "nll", "ood", "psnr", "ssim", "tpr", "ula", "vae"}
+ACRONYMS = {"ais", "aupr", "auprc", "auroc", "bpd", "ebm", "elbo", "fd", "fid", "fpr", "iwae"}
+ACRONYMS |= {"kid", "kl", "lpips", "mala", "mcmc", "mse", "nll", "ood", "psnr", "ssim", "tpr"}
+ACRONYMS |= {"ula", "vae"}
 LOWER_IS_BETTER = ("FID", "fd_classifier", "mse")  # metrics
 LONGEST_LIST = 12
 APART = (*CONTEXT, "task", "metric", "protocol", "figures", "settings")

@@ -87,6 +87,26 @@ def test_worst_auprc():
     assert anomaly.worst_auprc(1135, 10_000) == pytest.approx(0.06, abs=0.001)
 
 
+def test_mean_over_the_last_checkpoints(workdir, tmp_path):
+    """Each checkpoint is measured with its own weights; a run with fewer says so."""
+    folder = shutil.copytree(workdir, tmp_path / "run")
+    config = config_of(held_out_class=0)
+    config.eval.last_checkpoints = 2
+    found = evaluate(config, folder)["anomaly"]
+    steps = found["over_checkpoints"]["log_joint"]["checkpoints"]
+    assert set(steps) == {"30", "40"}
+    assert steps["40"] == found["detection"]["log_joint"]["auprc"]
+    assert steps["30"] != steps["40"]
+    values = list(steps.values())
+    assert found["results"]["log_joint"] == pytest.approx(np.mean(values))
+    assert found["over_checkpoints"]["log_joint"]["std"] == pytest.approx(np.std(values, ddof=1))
+    assert "mean of the last 2 checkpoints" in found["protocol"]
+    shutil.rmtree(folder / "checkpoints" / "20")
+    shutil.rmtree(folder / "checkpoints" / "30")
+    with pytest.raises(ConfigError, match="last_checkpoints is 2, but the run has 1 that can be"):
+        evaluate(config, folder)
+
+
 def test_model_that_has_seen_every_class(tmp_path):
     folder = shutil.copytree(trained_workdir(), tmp_path / "run")
     with pytest.raises(ConfigError, match="data.held_out_class is not set"):

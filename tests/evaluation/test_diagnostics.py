@@ -90,13 +90,6 @@ def test_sweep_that_makes_no_sense(settings, message):
         step_sizes(config)
 
 
-@pytest.mark.parametrize("setting", ["diagnostic_chains", "diagnostic_steps", "long_chain_steps"])
-def test_too_few_draws(context, setting):
-    context.config.eval[setting] = 1
-    with pytest.raises(ConfigError, match=f"eval.{setting} is 1; it must be at least"):
-        diagnostics.run(context)
-
-
 def test_stability_compares_the_end_with_the_training_length():
     found = {"energy_profile": np.array([[5.0, 1.0, 1.0, 4.0], [9.0, 2.0, 2.0, 2.0]])}
     told = diagnostics._stability(found, short_steps=20, every=10)

@@ -126,12 +126,3 @@ def test_a_method_without_density_says_so(tmp_path):
     context = open_context(likelihood_config(), shutil.copytree(trained_workdir(), tmp_path / "r"))
     with pytest.raises(ConfigError, match="method 'joint' has no density of images to integrate"):
         likelihood_task.run(context._replace(method=context.method._replace(evidence=None)))
-
-
-@pytest.mark.parametrize("name", ["likelihood_images", "partition_chains", "iwae_samples"])
-def test_senseless_settings(tmp_path, name):
-    config = likelihood_config()
-    config.eval[name] = 0
-    context = open_context(config, shutil.copytree(trained_workdir(), tmp_path / "r"))
-    with pytest.raises(ConfigError, match=f"eval.{name} is 0; it must be at least 1"):
-        likelihood_task.run(context)

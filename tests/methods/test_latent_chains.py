@@ -24,6 +24,7 @@ from tests.test_train import tiny_config
         ("sampler.prior.kernel", "hmc", "prior.kernel is 'hmc'; use 'langevin' or 'mala'"),
         ("sampler.posterior.init", "x", "posterior.init is 'x'; use one of: normal"),
         ("sampler.prior.clip", -1.0, "prior.clip is -1.0"),
+        ("eval.redraw", "mean", "eval.redraw is 'mean'; use 'sample' or 'mode'"),
     ],
 )
 def test_senseless_samplers(setting, value, message):
@@ -75,3 +76,49 @@ def test_each_part_has_its_own_dtype():
         assert not np.array_equal(exact.position[0], changed.position[0]), part
     _, generator = prior_chain(3, generator="bfloat16")  # takes no part in a prior chain
     np.testing.assert_array_equal(exact.position[0], generator.position[0])
+
+
+def redrawn(k, redraw="sample", steps=0, num=4000):
+    """(z, redrawn z) of a linear-Gaussian prior with the energy F(z) = c·z_1 + d·z_2."""
+    config = tiny_config()
+    config.model.latent_sizes = (2, 2)
+    config.eval.redraw, config.eval.redraw_steps = redraw, steps
+    density = JointDensity(
+        log_likelihood=None,
+        prior=lambda p: hierarchical_prior(lambda i, above: (p["a"] * above[0], p["s"]), 2),
+        neg_energy=lambda p, z: z[0] @ p["c"] + z[1] @ p["d"],
+    )
+    params = {
+        "a": jnp.full((1, 2), 0.5),
+        "s": jnp.full((1, 2), 0.2),
+        "c": jnp.array([5.0, -5.0]),
+        "d": jnp.array([50.0, 50.0]),
+    }
+    chains = latent_chains.build(config, density, model=None)
+    keys = randomness.per_example(jax.random.key(1), jnp.arange(num))
+    z = (jnp.full((num, 2), 7.0), jnp.tile(jnp.array([[1.0, -2.0]]), (num, 1)))
+    return z, jax.jit(lambda z: chains.redraw(params, keys, z, k))(z)
+
+
+def test_redraw_keeps_the_upper_layers_and_draws_the_lower_ones():
+    z, drawn = redrawn(1)
+    np.testing.assert_array_equal(drawn[1], z[1])
+    np.testing.assert_allclose(drawn[0].mean(0), [0.5, -1.0], atol=0.015)
+    np.testing.assert_allclose(drawn[0].std(0), 0.2, rtol=0.05)
+    z, same = redrawn(0, steps=5)
+    jax.tree.map(np.testing.assert_array_equal, same, z)
+
+
+def test_mode_of_the_lower_layers():
+    _, drawn = redrawn(1, redraw="mode")
+    np.testing.assert_allclose(drawn[0], np.tile([[0.5, -1.0]], (len(drawn[0]), 1)), rtol=1e-6)
+
+
+def test_refined_layers_follow_the_ebm_prior_with_the_upper_ones_clamped():
+    """exp(c·z_1) N(z_1; a z_2, s²) is N(a z_2 + s² c, s²); the unadjusted chain's step of 0.3 has
+    the variance s² / (1 − 0.3² / 4)."""
+    z, drawn = redrawn(1, steps=200)
+    np.testing.assert_allclose(drawn[1], z[1], rtol=1e-6)
+    np.testing.assert_allclose(drawn[0].mean(0), [0.5 + 0.2, -1.0 - 0.2], atol=0.015)
+    expected = 0.2 / np.sqrt(1 - tiny_config().sampler.prior.step_size ** 2 / 4)
+    np.testing.assert_allclose(drawn[0].std(0), expected, rtol=0.05)
