@@ -5,6 +5,7 @@ import functools
 import jax
 import numpy as np
 
+from benchmarks.examples import random_batch
 from benchmarks.report import Row
 from benchmarks.timing import interleaved
 from configs import digits_joint, mnist_joint
@@ -26,9 +27,7 @@ def _host_overhead(name, config, repeats):
     """20 joint steps in so many dispatches; the largest dispatch is the device's own time."""
     config.data.num_examples = 1438
     config.train.warmup_steps = 0
-    batch, side = config.data.batch_size, config.data.image_size
-    images = np.random.default_rng(0).uniform(-1, 1, (batch, side, side, 1)).astype(np.float32)
-    example = {"image": images, "index": np.arange(batch), "label": np.zeros(batch, int)}
+    example = random_batch(config)
     key = jax.random.key(0)
     state = init_loop_state(methods.build(config), example, key)
     method = methods.build(config, axis_name=parallel.AXIS)
@@ -48,7 +47,7 @@ def _host_overhead(name, config, repeats):
     return [
         Row(
             work=f"{name} joint training, {_STEPS} steps, {stride} per dispatch",
-            batch=batch,
+            batch=config.data.batch_size,
             against=f"{_STEPS} per dispatch + 10 %",
             ours_s=times.median(str(stride)),
             theirs_s=times.median(str(_STEPS)) / 0.9,

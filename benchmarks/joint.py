@@ -4,8 +4,8 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from benchmarks.examples import random_batch
 from benchmarks.report import Row
 from benchmarks.timing import Times, interleaved
 from configs import cifar10_joint
@@ -24,13 +24,12 @@ def training_steps(repeats: int, batches=(4, 20)) -> list[Row]:
     for batch in batches:
         config, *_ = joint_model(batch)
         method = methods.build(config)
-        images = np.random.default_rng(0).uniform(-1, 1, (batch, 32, 32, 3)).astype(np.float32)
-        example = {"image": images, "index": np.arange(batch), "label": np.zeros(batch, int)}
+        example = random_batch(config)
         key = jax.random.key(0)
         state = init_loop_state(method, example, key).train
         update = jax.jit(method.update)
         calls = {"ours": functools.partial(update, state, example, key)}
-        calls |= _torch_training(state.params, images)
+        calls |= _torch_training(state.params, example["image"])
         calls["matmul"] = _matmuls(_training_matmuls(batch))
         times = interleaved(calls, repeats)
         rows += _rows(f"CIFAR-10 joint training step, {batch} images", batch, times, goals[batch])

@@ -12,17 +12,29 @@ from pathlib import Path
 
 import jax
 
-from benchmarks import compiling, convolutions, dispatch, joint, noise, samplers, scaling
+from benchmarks import (
+    compiling,
+    convolutions,
+    dispatch,
+    inception,
+    joint,
+    noise,
+    samplers,
+    scaling,
+    starts,
+)
 from benchmarks.report import as_json, markdown
 
 SUITES = {
     "compiling": ("Compile time", compiling.run),
     "convolutions": ("Passes of convolutions", convolutions.run),
     "dispatch": ("Host overhead", dispatch.run),
+    "inception": ("Inception", inception.run),
     "joint": ("Paper 1's CIFAR-10 model", joint.run),
     "noise": ("Noise in a chain", noise.run),
     "samplers": ("Samplers beside other libraries", samplers.run),
     "scaling": ("How cost grows", scaling.run),
+    "starts": ("Where posterior chains start", starts.run),
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from benchmarks.examples import random_batch
 from benchmarks.report import Row
 from benchmarks.timing import interleaved
 from configs import digits_joint
@@ -60,9 +61,7 @@ def _step(changes):
     config.data.num_examples = 1438
     config.train.warmup_steps = 0
     config.update_from_flattened_dict(changes)
-    batch, side = config.data.batch_size, config.data.image_size
-    images = np.random.default_rng(0).uniform(-1, 1, (batch, side, side, 1)).astype(np.float32)
-    example = {"image": images, "index": np.arange(batch), "label": np.zeros(batch, int)}
+    example = random_batch(config)
     key = jax.random.key(0)
     state = init_loop_state(methods.build(config), example, key)
     method = methods.build(config, axis_name=parallel.AXIS)
@@ -70,7 +69,7 @@ def _step(changes):
     arguments = (parallel.split_batch(example), parallel.replicate(key))
     start = time.perf_counter()
     memory = step.lower(parallel.replicate(state), *arguments).compile().memory_analysis()
-    facts = batch, memory.temp_size_in_bytes / 2**20, time.perf_counter() - start
+    facts = config.data.batch_size, memory.temp_size_in_bytes / 2**20, time.perf_counter() - start
     held = [parallel.replicate(state)]
 
     def call():  # the state is donated

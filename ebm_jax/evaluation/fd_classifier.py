@@ -11,9 +11,7 @@ float64 moments with the n - 1 covariance; classifier trained with seed 0 on the
 """
 
 import hashlib
-import os
 import re
-import uuid
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,6 +35,7 @@ from ebm_jax.evaluation.frechet import (
     moments,
     moments_of_chunks,
 )
+from ebm_jax.reporting.files import write_npz
 
 
 class Classifier(NamedTuple):
@@ -169,16 +168,9 @@ def _digest(arrays: dict[str, np.ndarray]) -> str:
 
 
 def _save(path: Path, classifier: Classifier) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}.tmp")
     arrays = {f"params/{k}": v for k, v in flatten_dict(classifier.params, sep="/").items()}
-    arrays |= {**classifier.reference._asdict(), "fingerprint": classifier.fingerprint}
-    try:
-        with open(temporary, "xb") as file:
-            np.savez(file, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    fingerprint = np.asarray(classifier.fingerprint)
+    write_npz(path, {**arrays, **classifier.reference._asdict(), "fingerprint": fingerprint})
 
 
 def _load(path: Path, image_shape: tuple[int, int, int]) -> Classifier:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ebm_jax import parallel
 from ebm_jax.evaluation.context import Context
-from ebm_jax.reporting.files import plain, write_bytes
+from ebm_jax.reporting.files import plain, write_npz
 
 Arrays = dict[str, np.ndarray]
 
@@ -42,9 +42,7 @@ def resumable(
         if found is None:
             found = {name: np.asarray(value) for name, value in make(k).items()}
             if parallel.is_primary():
-                buffer = io.BytesIO()
-                np.savez(buffer, guard=guard, **found)
-                write_bytes(path, buffer.getvalue())
+                write_npz(path, {"guard": np.asarray(guard), **found})
         yield found
 
 

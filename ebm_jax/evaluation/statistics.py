@@ -8,7 +8,7 @@ import numpy as np
 
 from ebm_jax.errors import DataError
 from ebm_jax.evaluation.frechet import Moments
-from ebm_jax.reporting.files import write_bytes
+from ebm_jax.reporting.files import write_npz
 
 
 class Statistics(NamedTuple):
@@ -63,6 +63,4 @@ def write_statistics(path: str | Path, statistics: Statistics) -> Path:
     arrays = {"mu": mean, "sigma": covariance, "n": np.asarray(count)}
     if statistics.features is not None:
         arrays["features"] = statistics.features
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return write_bytes(path, buffer.getvalue())
+    return write_npz(path, arrays)

@@ -1,5 +1,6 @@
 """Atomic files: a reader, or a run killed half-way, sees the old file or the new one."""
 
+import io
 import json
 import math
 import os
@@ -38,6 +39,13 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> Path:
 def write_text(path: str | os.PathLike, text: str) -> Path:
     """`write_bytes` for UTF-8 text."""
     return write_bytes(path, text.encode("utf-8"))
+
+
+def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> Path:
+    """`write_bytes` for named arrays, as `numpy.load` reads them."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return write_bytes(path, buffer.getvalue())
 
 
 def plain(value):

@@ -16,6 +16,7 @@ from ebm_jax.reporting.run_record import RunRecord, read_run
 from ebm_jax.reporting.tables import flatten, format_number, key_results, label, result_of
 
 EARLIER_SHOWN = 12  # grids of one kind besides the latest: a long run's would fill the page
+WIDE = 2.2  # width over height
 FIRST = ("prior", "reconstruction")
 
 
@@ -113,12 +114,20 @@ def _figures(record: RunRecord) -> tuple[dict[str, list[dict]], list[dict]]:
     for path in record.figures:
         prefixes = [t for t in record.evaluations if f"{path.stem}_".startswith(f"{t}_")]
         task = owner.get(path.stem) or max(prefixes, key=len, default=None)
+        png = path.read_bytes()
         figure = {
-            "source": _inline(path.read_bytes()),
+            "source": _inline(png),
             "caption": captions.get(path.stem) or label(path.stem),
+            "wide": _is_wide(png),
         }
         (others if task is None else by_task.setdefault(task, [])).append(figure)
     return by_task, others
+
+
+def _is_wide(png: bytes) -> bool:
+    """Whether a PNG is so wide that its letters would be lost in half a column."""
+    width, height = (int.from_bytes(png[start : start + 4]) for start in (16, 20))  # its header
+    return width > WIDE * height
 
 
 def _settings(record: RunRecord) -> list[dict]:

@@ -148,8 +148,9 @@ def result_of(task: str, content: dict) -> Result:
     for key in [key for key, value in rest.items() if _is_matrix(value)]:
         tables.append(_matrix("" if key == "results" else label(key), rest.pop(key)))
     values = {**flatten(rest.pop("results", None) or {}), **flatten(rest)}
-    if values:
-        rows = [[label(name), format_number(value)] for name, value in values.items()]
+    shown = [(name, value) for name, value in values.items() if value not in (None, [], "")]
+    if shown:
+        rows = [[label(name), format_number(value)] for name, value in shown]
         tables.append(Table(["", "Value"], rows))
     context = [
         (words, format_number(content[key]))

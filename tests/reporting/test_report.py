@@ -119,6 +119,16 @@ def test_results_stand_side_by_side_with_the_protocol(page):
     assert text.index("FD classifier worst") < text.index("Figures") < text.index("Other")
 
 
+def test_wide_figures_have_the_whole_width(tmp_path, fake):
+    workdir = fake.make_run(tmp_path / "run", result=fake.evaluation())
+    for name, size in (("strip", (300, 100)), ("square", (100, 100))):
+        Image.new("L", size).save(workdir / "eval" / f"fd_classifier_{name}.png")
+    captions = re.findall(
+        r'<figure class="wide">.*?<figcaption>(.*?)<', write_report(workdir).read_text()
+    )
+    assert captions == ["FD classifier strip"]
+
+
 def test_the_latest_samples_are_shown_and_the_earlier_folded(page):
     images = [(folded, image) for section, folded, image in page.images if section == "samples"]
     assert [folded for folded, _ in images] == [False, True]

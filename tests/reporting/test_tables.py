@@ -72,6 +72,7 @@ def test_a_dict_of_dicts_is_a_matrix_and_the_rest_a_list():
         "results": {"mnist": {"auroc": 0.9, "aupr": 0.8}, "noise": {"auroc": 1.0}},
         "importance_samples": 100,
         "note": "text",
+        "left_out": [],
     }
     matrix, values = result_of("ood", content).tables
     assert matrix.headers == ["", "AUROC", "AUPR"]

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from ebm_jax.errors import DataError, UserError, as_user_error
-from ebm_jax.evaluation.inception.conversion import convert, write_npz
+from ebm_jax.evaluation.inception.conversion import convert
 from ebm_jax.evaluation.inception.network import TAPS, shapes
 from ebm_jax.evaluation.inception.torch_file import read_state_dict
 from ebm_jax.evaluation.inception.weights import default_path
+from ebm_jax.reporting.files import write_npz
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,7 +48,7 @@ def _convert(path, out):
     for name, value in arrays.items():
         print(f"  {name:<36} {'×'.join(map(str, value.shape))}")
     missing = set(shapes(list(TAPS))) - set(arrays)
-    written = write_npz(out, arrays)
+    written = write_npz(Path(out).expanduser(), arrays)
     total = sum(value.size for value in arrays.values())
     print(f"{len(arrays)} arrays, {total:,} numbers, {len(missing)} missing: {written}")
 

@@ -4,10 +4,7 @@ The names are pytorch-fid's (github.com/mseitzer/pytorch-fid, src/pytorch_fid/in
 file is the public port of the 2015-12-05 weights.
 """
 
-import os
-import uuid
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -106,24 +103,6 @@ def convert(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
                 "pytorch-fid, since other Inception-v3 networks differ."
             )
     return found
-
-
-def write_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> Path:
-    """Writes the converted arrays; a reader sees the old file or the whole new one.
-
-    Returns:
-      The path.
-    """
-    path = Path(path).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            np.savez(file, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
 
 
 def _tensor(tensors: Mapping[str, np.ndarray], name: str) -> np.ndarray:
