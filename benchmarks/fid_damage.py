@@ -14,6 +14,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from ebm_jax import data
+from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation.fid_protocol import fid, metric_name
 from ebm_jax.evaluation.frechet import moments
 from ebm_jax.evaluation.inception import open_extractor
@@ -49,7 +50,7 @@ def measure(extract, images, labels, features, count):
 
     Args:
       extract: images → features [n, width].
-      images, labels: of `real_images`; 3.5 × count leave `count` when six classes are lost.
+      images, labels: of `real_images`; 4 × count leave `count` when six classes are lost.
       features: of these images.
       count: on each side.
 
@@ -60,6 +61,8 @@ def measure(extract, images, labels, features, count):
     others, rest, classes = images[count:], features[count:], labels[count:]
 
     def against(rows):
+        if len(rows) < count:
+            raise ConfigError(f"only {len(rows)} images are left to compare; lower --count.")
         return fid(moments(rows[:count]), reference)
 
     def without(dropped):
@@ -109,7 +112,7 @@ def main():
     def extract(images):
         return extractor(images)[options.features]
 
-    images, labels = real_images(7 * count // 2)
+    images, labels = real_images(4 * count)
     found = measure(extract, images, labels, extract(images), count)
     name = metric_name(options.features, count, extractor.resize)
     write_bytes(options.out, render(draw(found, name)))

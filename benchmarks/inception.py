@@ -24,12 +24,13 @@ def _row(tap, batch, repeats):
     images = np.random.default_rng(0).integers(0, 256, (batch, 32, 32, 3), dtype=np.uint8)
 
     def features(params, images):
-        return network.apply(params, to_input(images, "clean"))
+        with jax.default_matmul_precision("highest"):  # as the extractor
+            return network.apply(params, to_input(images, "clean"))
 
     compiled = jax.jit(features).lower(params, images).compile()
     work = compiled.cost_analysis()["flops"]
     matrix = jnp.ones((_PRODUCT, _PRODUCT))
-    product = jax.jit(lambda a: a @ a)
+    product = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
     count = max(1, round(work / (2 * _PRODUCT**3)))  # about as long as the features
 
     def products():

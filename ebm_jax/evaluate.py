@@ -82,7 +82,8 @@ def evaluate(
       config: the experiment's ConfigDict.
       workdir: a run's folder with a checkpoint.
       preemption: polled between chunks.
-      again: redo tasks whose JSON is of the same checkpoint and settings.
+      again: redo tasks whose JSON is of the same checkpoint and settings, but for those that an
+        interrupted call of the same kind has done.
 
     Returns:
       {task: its JSON}.
@@ -117,16 +118,21 @@ def evaluate(
     return results
 
 
+_BEGUN = "unfinished.state"  # tasks done by an evaluation that has not ended
+
+
 def _run_tasks(config, context: Context, again: bool) -> dict[str, dict]:
     """{task: its JSON}, writing each when it is done."""
     context.folder.mkdir(exist_ok=True)
+    begun = context.folder / _BEGUN
+    kept = set(_read_json(begun).get("done", ()))
     settings = json.loads(json.dumps(config.eval.to_dict() | {"sampler": config.sampler.to_dict()}))
     results = {}
     for name in config.eval.tasks:
         path = context.folder / f"{name}.json"
         done = _read_json(path)
         same = {"step": context.step, "seed": config.seed, "settings": settings}
-        finished = not again and same.items() <= done.items()
+        finished = (not again or name in kept) and same.items() <= done.items()
         if parallel.from_primary(np.asarray(finished)):  # the others have no files
             results[name] = done
             continue
@@ -142,6 +148,9 @@ def _run_tasks(config, context: Context, again: bool) -> dict[str, dict]:
             "settings": settings,
         } | result
         write_json(path, results[name])
+        kept.add(name)
+        write_json(begun, {"done": sorted(kept)})
+    begun.unlink(missing_ok=True)
     return results
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ebm_jax.errors import ConfigError
-from ebm_jax.evaluation import JUDGED, LEAST, NEEDED, TASKS
+from ebm_jax.evaluation import CHECKS, JUDGED, LEAST, LONG, NEEDED, TASKS
 from ebm_jax.evaluation.classifier import FEATURE_WIDTH
 
 _POSITIVE = (
@@ -98,6 +98,11 @@ def validate(config: Any) -> None:
             f"eval.last_checkpoints is {config.eval.last_checkpoints}, but only "
             f"{train.keep_checkpoints} are kept; raise train.keep_checkpoints."
         )
+    if config.eval.likelihood_simulated > config.eval.partition_chains:
+        raise ConfigError(
+            f"eval.likelihood_simulated is {config.eval.likelihood_simulated}, but images are "
+            f"simulated from the {config.eval.partition_chains} eval.partition_chains; raise those."
+        )
     dtypes = {"compute_dtype": config.compute_dtype}
     for part in ("generator", "prior", "energy", "inference"):
         dtypes[f"model.{part}.compute_dtype"] = config.model[part].compute_dtype
@@ -125,6 +130,12 @@ def _validate_task(config, task):
             raise ConfigError(
                 f"eval.{name} is {config.eval[name]}, but task {task} needs at least {least}."
             )
+    short = config.eval.prior_steps or config.sampler.prior.num_steps
+    if task in LONG and config.model.energy.enabled and config.eval.long_chain_steps <= short:
+        raise ConfigError(
+            f"eval.long_chain_steps is {config.eval.long_chain_steps}, but task {task} compares it "
+            f"with the {short} steps of the prior's chain; use a multiple of them."
+        )
 
 
 def validate_with_data(config: Any, dataset: Any) -> None:
@@ -143,6 +154,9 @@ def validate_with_data(config: Any, dataset: Any) -> None:
             f"data.batch_size is {config.data.batch_size}, more than the {dataset.num_examples} "
             f"images of '{dataset.name}'; use a smaller one."
         )
+    for task in config.eval.tasks:
+        if task in CHECKS:
+            CHECKS[task](config, dataset)
     judged = dataset.num_classes > 1 and dataset.image_shape[-1] == 1
     if "fd_classifier" in config.eval.tasks and not judged:
         raise ConfigError(

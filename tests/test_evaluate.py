@@ -84,6 +84,23 @@ def test_finished_tasks_are_skipped_unless_asked_for_again(workdir, runs):
     assert runs == [40, 40]
 
 
+def test_interrupted_evaluation_goes_on_where_it_stopped(workdir, runs, monkeypatch):
+    """The same command does not repeat the tasks it has done, and once it has ended it does."""
+
+    def interrupted(context):
+        raise PreemptedError("SIGTERM")
+
+    monkeypatch.setitem(evaluation.TASKS, "chains", interrupted)
+    with pytest.raises(PreemptedError):
+        evaluate(config_of("reconstruction", "chains"), workdir)
+    assert runs == [40]
+    monkeypatch.setitem(evaluation.TASKS, "chains", lambda context: {"results": {"y": 2.0}})
+    evaluate(config_of("reconstruction", "chains"), workdir)
+    assert runs == [40]
+    evaluate(config_of("reconstruction", "chains"), workdir)
+    assert runs == [40, 40]
+
+
 @pytest.mark.parametrize(
     "key, value",
     [("eval.num_samples", 119), ("sampler.prior.num_steps", 6), ("seed", 1)],

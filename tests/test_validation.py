@@ -2,7 +2,7 @@
 
 import pytest
 
-from ebm_jax.errors import ConfigError
+from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.validation import validate, validate_with_data
 from tests.test_train import tiny_config
 
@@ -103,6 +103,41 @@ def test_chains_too_few_or_too_short_for_diagnostics(setting):
     config.eval[setting] = 1
     with pytest.raises(ConfigError, match=f"{setting} is 1, but task diagnostics needs at least"):
         validate(config)
+
+
+@pytest.mark.parametrize("task", ["chains", "diagnostics"])
+def test_long_chains_must_be_longer_than_short_ones(task):
+    config = tiny_config()
+    config.eval.tasks = (task,)
+    config.eval.long_chain_steps = 25
+    validate(config)
+    config.eval.prior_steps = 25
+    with pytest.raises(ConfigError, match=f"is 25, but task {task} compares it with the 25 steps"):
+        validate(config)
+    config.model.energy.enabled = False
+    validate(config)
+
+
+def test_more_simulated_images_than_chains():
+    config = tiny_config()
+    config.eval.likelihood_simulated, config.eval.partition_chains = 11, 10
+    with pytest.raises(ConfigError, match="likelihood_simulated is 11, but images are simulated"):
+        validate(config)
+
+
+def test_fid_is_checked_before_training(tmp_path, monkeypatch):
+    monkeypatch.setenv("EBM_JAX_INCEPTION", str(tmp_path / "none.npz"))
+    config = tiny_config()
+    config.eval.tasks = ("fid",)
+    config.eval.num_samples = 300
+    with pytest.raises(ConfigError, match="at least 2049 samples .eval.num_samples.*, but got 300"):
+        validate_with_data(config, Grey)
+    config.eval.fid_features = 192
+    with pytest.raises(DataError, match="no file of Inception weights"):
+        validate_with_data(config, Grey)
+    config.eval.fid_resize = "cubic"
+    with pytest.raises(ConfigError, match="resize mode is 'cubic'"):
+        validate_with_data(config, Grey)
 
 
 def test_batch_larger_than_the_data_set():

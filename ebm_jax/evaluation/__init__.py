@@ -38,4 +38,11 @@ NEEDED = {
 }
 
 # Settings a task cannot use below these.
-LEAST = {"diagnostics": {"diagnostic_chains": 2, "diagnostic_steps": 8, "long_chain_steps": 8}}
+# Half of a chain is discarded and the rest split: ESS needs five draws in each part.
+LEAST = {"diagnostics": {"diagnostic_chains": 2, "diagnostic_steps": 20, "long_chain_steps": 20}}
+
+# Tasks that compare a chain of the training length with one of `eval.long_chain_steps`.
+LONG = ("chains", "diagnostics")
+
+# What tasks check before training: (config, training images) → None.
+CHECKS = {"fid": fid_task.check, "ood": lambda config, _: ood.open_outside(config)}

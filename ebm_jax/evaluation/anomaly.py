@@ -11,7 +11,7 @@ from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context, last_checkpoints
 from ebm_jax.evaluation.detection import auprc, measure
-from ebm_jax.evaluation.scoring import posterior_words, score_terms, scored, total
+from ebm_jax.evaluation.scoring import draws_words, score_terms, scored, total
 from ebm_jax.reporting.charts import plot_precision_recall
 from ebm_jax.reporting.curves import plot_histograms
 
@@ -29,7 +29,7 @@ def run(context: Context) -> dict:
         )
     by_step = {
         at.step: _scores(score_terms(at, "anomaly", context.eval_set, "test", count))
-        for at in last_checkpoints(context, config.eval.last_checkpoints)
+        for at in list(last_checkpoints(context, config.eval.last_checkpoints))  # all or none
     }
     scores = by_step[context.step]
     found = {
@@ -57,7 +57,7 @@ def run(context: Context) -> dict:
             f"trained without class {held_out} on {context.train_set.num_examples} images; "
             f"{labels.sum()} of {count} images of split {context.eval_set.split} are of it; "
             "score −log p(x, z) un-normalised, higher = more anomalous; "
-            f"{posterior_words(context)}; average precision, mean of the last "
+            f"{draws_words(config)}; average precision, mean of the last "
             f"{len(by_step)} checkpoints; 95 % intervals of the last one by "
             f"{config.eval.bootstrap} stratified bootstrap resamples (of the test images, not of "
             "training); averaged weights"

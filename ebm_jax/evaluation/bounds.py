@@ -26,14 +26,30 @@ def effective_size(log_weights: np.ndarray) -> float:
     return float(w.sum() ** 2 / (w**2).sum())
 
 
-def bootstrap(log_weights: np.ndarray, seed: int, draws: int = 1000) -> np.ndarray:
-    """`log_mean_exp` of weights drawn again with replacement: [draws]."""
+def bootstrap(
+    log_weights: np.ndarray, seed: int, draws: int = 1000, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """`log_mean_exp` of weights drawn again with replacement: [draws].
+
+    Args:
+      log_weights: [n].
+      seed: of the drawing.
+      draws: how many times.
+      groups: [n] whole numbers; weights of one group are not independent (chains of one ancestor)
+        and are drawn together.
+    """
     log_weights = np.asarray(log_weights, np.float64)
     generator = np.random.default_rng(seed)
-    size = len(log_weights)
-    return np.array(
-        [log_mean_exp(log_weights[generator.integers(size, size=size)]) for _ in range(draws)]
-    )
+    if groups is None:
+        groups = np.arange(len(log_weights))
+    _, member = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(member)
+    top = np.max(log_weights)
+    top = top if np.isfinite(top) else 0.0
+    sums = np.bincount(member, np.exp(log_weights - top))
+    drawn = generator.integers(len(sizes), size=(draws, len(sizes)))
+    with np.errstate(divide="ignore"):
+        return np.log(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)) + top
 
 
 def resampled(log_weights: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ebm_jax.evaluation.context import Context, sample_chunks
 from ebm_jax.evaluation.generation import distance, judge_of
+from ebm_jax.evaluation.wording import chain_words
 from ebm_jax.reporting.curves import plot_profile
 from ebm_jax.reporting.grids import save_png, strip
 
@@ -46,7 +47,7 @@ def run(context: Context) -> dict:
     plot_profile(
         context.folder / "chains_energy.png",
         profiles,
-        xlabel="Langevin step",
+        xlabel="step of the chain",
         ylabel="energy",
         x=every * np.arange(1, _KEPT + 1),
     )
@@ -63,9 +64,9 @@ def run(context: Context) -> dict:
         "energy_drift_in_spreads": drift / spread,
         "num_samples": cfg.eval.long_chain_samples,
         "protocol": (
-            f"{cfg.eval.long_chain_samples} prior chains, {short_steps} and {long_steps} steps of "
-            f"{cfg.sampler.prior.step_size} in {cfg.sampler.prior.space}-space from the same "
-            "noise, learned energy −F at the end, averaged weights"
+            f"{cfg.eval.long_chain_samples} prior chains, {short_steps} and "
+            f"{chain_words(cfg.sampler.prior, long_steps)} from the same noise, learned energy −F "
+            "at the end, averaged weights"
         ),
         "figures": {
             "chains_energy.png": "Energy of the target along long chains (mean and spread).",

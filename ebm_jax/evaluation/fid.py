@@ -99,9 +99,8 @@ def compare(
         ]
     value = fid(*fits)
     counts = [fit.count or None for fit in fits]
-    count = min((n for n in counts if n), default=0)
     # Nobody knows how the images behind two files of statistics were resized.
-    name = metric_name(str(len(fits[0].mean)), count, resize if images else "statistics")
+    name = metric_name(str(len(fits[0].mean)), counts[0] or 0, resize if images else "statistics")
     return {
         "metric": name,
         "value": value,

@@ -15,36 +15,49 @@ from ebm_jax.evaluation.generation import (
     KINDS,
     Seen,
     image_sets,
-    prior_steps,
     save_shown,
     set_features,
 )
 from ebm_jax.evaluation.inception import open_extractor
-from ebm_jax.evaluation.inception.weights import has_taps
+from ebm_jax.evaluation.inception.resizing import check_resize
+from ebm_jax.evaluation.inception.weights import has_taps, load_weights
 from ebm_jax.evaluation.inception_score import SPLITS, inception_score
 from ebm_jax.evaluation.kid import SUBSET_SIZE, SUBSETS, kid
 from ebm_jax.evaluation.precision_recall import NEIGHBOURS, precision_recall
 from ebm_jax.evaluation.reference import KEPT_ROWS, reference_of
 from ebm_jax.evaluation.statistics import Statistics
+from ebm_jax.evaluation.wording import posterior_words, prior_words
 
 
-def run(context: Context) -> dict:
-    """FID, KID, precision, recall and, where the weights have the logits, the inception score.
+def check(config: Any, dataset: Any) -> None:
+    """What the task needs, before anything long runs.
+
+    Args:
+      config: the experiment's.
+      dataset: its training images.
 
     Raises:
       ConfigError: settings that do not fit, or fewer images than features + 1.
       DataError: no weights, or weights without what `eval.fid_features` needs.
     """
-    cfg = context.config.eval
-    features = str(cfg.fid_features)
+    features = str(config.eval.fid_features)
     if features not in WIDTHS:
         raise ConfigError(f"eval.fid_features is {features}; use one of: {', '.join(WIDTHS)}.")
+    check_resize(config.eval.fid_resize)
+    total = dataset.num_examples
+    check_count(config.eval.num_samples, int(features), "samples (eval.num_samples)")
+    used = min(config.eval.fid_reference or total, config.eval.num_samples, total)
+    check_count(used, int(features), "training images and reconstructions of them")
+    load_weights([features])
+
+
+def run(context: Context) -> dict:
+    """FID, KID, precision, recall and, where the weights have the logits, the inception score."""
+    cfg = context.config.eval
+    features = str(cfg.fid_features)
     sets = image_sets(context)
     total = context.train_set.num_examples
     used = min(cfg.fid_reference or total, total)
-    for images in sets.values():
-        check_count(images.count, int(features))
-    check_count(used, int(features), "training images")
     taps = [features, "logits"] if has_taps(["logits"]) else [features]
     extractor = open_extractor(taps, cfg.fid_resize)
     # By the features' layers alone, so that any file with these finds the same reference.
@@ -79,9 +92,11 @@ def run(context: Context) -> dict:
             f"{protocol(features, cfg.fid_resize, judge.fingerprint)}; {cfg.num_samples} "
             f"samples ({sets['reconstruction'].count} reconstructions of training images) against "
             f"{used} of {total} images of split {context.train_set.split}, decoder mean, averaged "
-            f"weights{prior_steps(context)}; KID and precision and recall in the first {rows} "
+            f"weights{prior_words(context.config, context.method.has_energy)}, reconstructions: "
+            f"{posterior_words(context.config)}; KID and precision and recall in the first {rows} "
             f"features of each set (KID: mean of {SUBSETS} subsets of {SUBSET_SIZE}, or of all at "
-            f"once where there are fewer; k = {NEIGHBOURS} neighbours)"
+            f"once where there are fewer; not unbiased for reconstructions, which are made of "
+            f"reference images; k = {NEIGHBOURS} neighbours)"
         ),
         "figures": figures,
     }

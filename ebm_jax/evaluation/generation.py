@@ -13,6 +13,7 @@ import numpy as np
 from ebm_jax.evaluation import fd_classifier as classifiers
 from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context, image_chunks, reconstruction_chunks
+from ebm_jax.evaluation.wording import posterior_words, prior_words
 from ebm_jax.reporting.grids import save_grid
 
 KINDS = ("gaussian_prior", "ebm_prior", "reconstruction")
@@ -61,7 +62,8 @@ def run(context: Context) -> dict:
             f"classifier trained on {context.train_set.name}, {cfg.eval.num_samples} samples "
             f"({count} reconstructions of training images) against all "
             f"{context.train_set.num_examples} training images, decoder mean, averaged weights"
-            f"{prior_steps(context)}; not FID"
+            f"{prior_words(cfg, context.method.has_energy)}, reconstructions: "
+            f"{posterior_words(cfg)}; not FID"
         ),
         "figures": figures,
     }
@@ -142,13 +144,6 @@ def save_shown(context: Context, task: str, kind: str, images: list, number: str
     value_range = tuple(context.config.data.range)
     save_grid(context.folder / file, np.stack(images), value_range=value_range)
     return {file: f"{kind.replace('_', ' ')}: {number}".replace("ebm", "EBM")}
-
-
-def prior_steps(context: Context) -> str:
-    """The part of a protocol that says how long the prior's chain is; empty without an energy."""
-    cfg = context.config
-    steps = cfg.eval.prior_steps or cfg.sampler.prior.num_steps
-    return f", K = {steps} prior steps" if context.method.has_energy else ""
 
 
 def judge_of(context: Context) -> classifiers.Classifier:

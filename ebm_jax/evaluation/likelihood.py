@@ -8,10 +8,10 @@ What each number is, in expectation over the chains' randomness:
 
 - a forward run is a lower bound of its integral;
 - a reverse run is an upper bound of it if it starts from exact samples of its target (Grosse,
-  Ghahramani and Adams 2015). For log p(x) of an image simulated from the model the latents it was
-  made from are such a sample. For log Z they are samples of the EBM prior, which without energies
+  Ghahramani and Adams 2015). For log Z these are samples of the EBM prior, which without energies
   are exact and else are forward ends, drawn by weight and moved on at the target: as good as the
-  effective number of chains says. For real images there is no upper bound;
+  effective number of chains says. For log p(x) of an image simulated from such a sample they are
+  the latents it was made from, exact to the same degree. For real images there is no upper bound;
 - a lower bound of log p(x) subtracts the *upper* bound of log Z, and the other way round.
 
 Every function takes an Evidence (methods/base.py) and its `keep`, which is given every expensive
@@ -45,7 +45,8 @@ class Partition(NamedTuple):
 
     Attributes:
       lower, upper: the bounds.
-      lower_error, upper_error: their bootstrap standard errors.
+      lower_error, upper_error: their bootstrap standard errors; chains with a common ancestor are
+        drawn together.
       effective_chains: what the forward weights are worth, of `num_chains`.
       num_chains: in each direction.
       accepted: mean HMC acceptance of the forward run.
@@ -139,7 +140,10 @@ def log_partition(
     back = in_chunks(
         lambda _, i: evidence.reverse(state, None, _rows(u, i), reverse_key, i, betas, steps)
     )
-    errors = [np.std(bootstrap(run["log_weights"], seed)) for run in (forward, back)]
+    errors = [
+        np.std(bootstrap(forward["log_weights"], seed)),
+        np.std(bootstrap(back["log_weights"], seed, groups=chosen)),
+    ]
     return Partition(
         lower=float(log_mean_exp(forward["log_weights"])),
         upper=0.0 - float(log_mean_exp(back["log_weights"])),  # 0, not −0, without energies

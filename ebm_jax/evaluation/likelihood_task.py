@@ -60,6 +60,7 @@ def run(context: Context) -> dict:
         min(cfg.batch_size, cfg.partition_chains),
         keep,
     )
+    _check_partition(partition)
     count = min(cfg.likelihood_images, context.eval_set.num_examples)
     raw, _ = context.eval_set.fetch(np.arange(count))
     images = data.to_float(raw, context.config.data.range)
@@ -104,7 +105,8 @@ def run(context: Context) -> dict:
             tuple(leaf[first] for leaf in u),
             iwae_samples=0,
         )
-    _check_finite(real, simulated)
+    _check_finite("test images", real)
+    _check_finite("simulated images", simulated)
     result = _summary(context, partition, real, simulated)
     _draw(context.folder, partition, real, simulated, shorter, first, len(betas) - 1)
     shards.remove(context, "likelihood")
@@ -139,14 +141,25 @@ def _cycled(images: np.ndarray, count: int) -> np.ndarray:
     return images[_cycle(len(images), count)]
 
 
-def _check_finite(*found: ImageBounds) -> None:
-    for bounds in found:
-        bad = int(np.sum(~np.isfinite(bounds.ais)))
+_ADVICE = (
+    "raise eval.likelihood_temperatures, and look whether the energies are bounded (task chains)."
+)
+
+
+def _check_partition(partition: Partition) -> None:
+    if not np.isfinite([partition.lower, partition.upper]).all():
+        raise ConfigError(
+            f"the bounds of log Z are {partition.lower:g} and {partition.upper:g}; {_ADVICE}"
+        )
+
+
+def _check_finite(what: str, bounds: ImageBounds) -> None:
+    for name in ("ais", "ais_upper", "iwae", "elbo"):
+        values = getattr(bounds, name)
+        bad = 0 if values is None else int(np.sum(~np.isfinite(values)))
         if bad:
             raise ConfigError(
-                f"AIS gives no finite weight for {bad} of {len(bounds.ais)} images; raise "
-                "eval.likelihood_temperatures, and look whether the energies are bounded (task "
-                "chains)."
+                f"the bound {name} is not finite for {bad} of {len(values)} {what}; {_ADVICE}"
             )
 
 
@@ -239,7 +252,8 @@ def _protocol(context: Context, num_samples: int) -> str:
         f"expectation: AIS in u-space, {cfg.likelihood_temperatures} temperatures (sigmoid "
         f"schedule), HMC of {cfg.likelihood_leapfrog} leapfrog steps, steps tuned beforehand, "
         f"{cfg.likelihood_chains} chains an image; IWAE with {cfg.iwae_samples} samples; {log_z}; "
-        "upper bound of log p(x) by reverse AIS on images simulated from the model alone; "
+        "upper bound of log p(x) by reverse AIS on images simulated from the model alone, exact "
+        "without energies and else as good as the effective chains of log Z; "
         f"averaged weights; {context.method.evidence.scale}"
     )
 

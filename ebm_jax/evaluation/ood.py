@@ -13,7 +13,8 @@ from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context
 from ebm_jax.evaluation.detection import measure
-from ebm_jax.evaluation.scoring import posterior_words, score_terms, scored, total
+from ebm_jax.evaluation.scoring import draws_words, score_terms, scored, total
+from ebm_jax.evaluation.wording import redraw_words
 from ebm_jax.reporting.charts import plot_bars, plot_histogram_panels
 
 
@@ -57,7 +58,7 @@ def run(context: Context) -> dict:
             f"{outside.name} {outside.split} (centre square, the model's size); equal "
             f"numbers: {least} of each; scores −L^{{>k}} and LLR^{{>k}} = L^{{>0}} − L^{{>k}}, "
             f"higher = out of distribution; layers up to k {redraw_words(config)}; "
-            f"{posterior_words(context)}; 95 % intervals of {config.eval.bootstrap} stratified "
+            f"{draws_words(config)}; 95 % intervals of {config.eval.bootstrap} stratified "
             "bootstrap resamples; averaged weights"
         ),
         "figures": {
@@ -93,17 +94,6 @@ def open_outside(config: ml_collections.ConfigDict) -> data.Dataset:
             f"eval.ood_data '{name}' does not fit a model of {config.data.channels}-channel images "
             f"or cannot be read: {error}"
         ) from error
-
-
-def redraw_words(config: ml_collections.ConfigDict) -> str:
-    """How the layers below the kept ones come about, for a protocol."""
-    steps = config.eval.redraw_steps
-    start = "drawn from" if config.eval.redraw == "sample" else "at the means of"
-    words = f"{start} p_β(z_{{≤k}} | z_{{>k}})"
-    if steps:
-        size = config.sampler.prior.step_size
-        words += f", then {steps} Langevin steps of {size:g} on the EBM prior, z_{{>k}} clamped"
-    return words
 
 
 def depth_scores(bounds: list[np.ndarray]) -> dict[str, np.ndarray]:

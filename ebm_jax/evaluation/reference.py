@@ -20,7 +20,7 @@ from ebm_jax.evaluation.statistics import Statistics, read_statistics, write_sta
 
 KEPT_ROWS = 10_000  # features kept beside the moments, for KID, precision and recall
 _DIGESTED = 100_000  # images behind the digest: beyond that, decoding them all would take hours
-VERSION = 1  # part of the digest: raise it whenever the features would change
+VERSION = 2  # part of the digest: raise it whenever the features would change
 
 
 def reference_of(
@@ -61,7 +61,9 @@ def reference_of(
 
     def rows():
         folder = shards.folder_of(context, "fid", "reference")
-        for chunk in shards.resumable(folder, digest, math.ceil(len(order) / size), make):
+        for chunk in shards.resumable(
+            folder, f"{digest}/{size}", math.ceil(len(order) / size), make
+        ):
             kept.append(chunk["features"][: max(KEPT_ROWS - sum(map(len, kept)), 0)])
             yield chunk["features"]
 
@@ -77,9 +79,9 @@ def reference_of(
 
 def _digest(dataset: Any, order: np.ndarray, size: int, extractor: Extractor, features: str) -> str:
     told = (VERSION, dataset.name, dataset.split, len(order), features, extractor.resize)
+    told += (tuple(dataset.image_shape),)
     digest = hashlib.sha256(repr((told, extractor.fingerprint)).encode())
     for start in range(0, min(len(order), _DIGESTED), size):
         images, _ = dataset.fetch(order[start : start + size])
-        digest.update(f"{images.shape} ".encode())
         digest.update(np.ascontiguousarray(images))
     return digest.hexdigest()[:16]

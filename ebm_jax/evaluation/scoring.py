@@ -9,6 +9,7 @@ import numpy as np
 from ebm_jax import data
 from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context, task_key
+from ebm_jax.evaluation.wording import posterior_words
 
 Terms = dict[str, np.ndarray]  # name → float64 [N]
 
@@ -59,16 +60,10 @@ def scored(context: Context, dataset: Any) -> int:
     return dataset.num_examples if limit is None else min(limit, dataset.num_examples)
 
 
-def posterior_words(context: Context) -> str:
-    """How the latents of an image are drawn, for a protocol."""
-    config = context.config
-    if config.eval.posterior == "inference":
-        how = "q(z|x)"
-    else:
-        chain = config.sampler.posterior
-        how = f"{chain.num_steps} posterior {chain.kernel} steps of {chain.step_size}"
+def draws_words(config: Any) -> str:
+    """How often and how the latents of an image are drawn, for a protocol."""
     samples = config.eval.score_samples
-    return f"{samples} draw{'s' if samples > 1 else ''} of z from {how} per image"
+    return f"{samples} draw{'s' if samples > 1 else ''} per image, {posterior_words(config)}"
 
 
 def _terms(context: Context, key, dataset, start: int, size: int, count: int, k: int) -> Terms:

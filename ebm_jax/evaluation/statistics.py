@@ -52,7 +52,11 @@ def read_statistics(path: str | Path | io.BytesIO) -> Statistics:
     mean, covariance = mean.astype(np.float64), covariance.astype(np.float64)
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise DataError(f"the statistics '{path}' hold NaN or infinity; make them again.")
-    count = int(arrays["n"]) if "n" in arrays else 0
+    told = arrays.get("n", np.asarray(0))
+    whole = told.dtype.kind in "iuf" and told.size == 1 and np.isfinite(told).all()
+    if not whole or told.item() < 0 or told.item() != int(told.item()):
+        raise DataError(f"'{path}' has n = {told}; it must be a whole number, or absent.")
+    count = int(told.item())
     covariance = 0.5 * (covariance + covariance.T)
     return Statistics(Moments(mean, covariance, count), arrays.get("features"))
 

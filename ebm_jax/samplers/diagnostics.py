@@ -35,7 +35,8 @@ def effective_sample_size(draws: np.ndarray) -> np.ndarray:
 
     Returns:
       Scalar array or [D], number of independent draws with the same error of the mean; antithetic
-      chains have more than T · C. NaN where a draw is not finite.
+      chains have more than T · C. NaN where a draw is not finite. Below 10 draws of a chain it
+      says nothing: Geyer's sequence needs 5 in each half to begin (ArviZ gives the same number).
 
     Raises:
       ValueError: fewer than 4 draws, or another number of axes.

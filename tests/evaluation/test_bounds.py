@@ -35,6 +35,16 @@ def test_bootstrap_spread_is_that_of_the_log_mean():
     np.testing.assert_array_equal(bootstrap(log_weights, 3, 5), bootstrap(log_weights, 3, 5))
 
 
+def test_bootstrap_draws_dependent_weights_together():
+    """400 weights of 4 ancestors are worth 4: the spread is that of 4 drawn from 4."""
+    ancestors = np.arange(4).repeat(100)
+    log_weights = np.log(np.array([1.0, 2.0, 4.0, 8.0]))[ancestors]
+    together = bootstrap(log_weights, 0, 4000, groups=ancestors)
+    four = bootstrap(np.log([1.0, 2.0, 4.0, 8.0]), 1, 4000)
+    assert np.std(together) == pytest.approx(np.std(four), rel=0.05)
+    assert np.std(together) > 5 * np.std(bootstrap(log_weights, 0, 1000))
+
+
 def test_resampling_draws_by_weight():
     chosen = resampled(np.log([1.0, 2.0, 5.0]) - 700, 8000, seed=0)
     assert chosen.shape == (8000,)

@@ -53,7 +53,13 @@ def test_json(in_one_go):
         assert 0 <= result["precision"][kind] <= 1
     assert "inception_score" not in result  # the file has no logits
     assert (result["num_samples"], result["num_reference"]) == (80, 90)
-    for words in ("64 features", "resize clean", "80 samples", "90 of 1438", "K = 5 prior steps"):
+    for words in (
+        "64 features",
+        "resize clean",
+        "80 samples",
+        "90 of 1438",
+        "by 5 Langevin steps of",
+    ):
         assert words in result["protocol"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(result["figures"])
 
@@ -105,16 +111,16 @@ def test_reference_is_cached_by_what_it_is_of(tmp_path):
     [
         (dict(fid_features=100), ConfigError, "eval.fid_features is 100; use one of: 64, 192"),
         (dict(num_samples=60), ConfigError, "needs at least 65 samples .*got 60"),
-        (dict(fid_reference=64), ConfigError, "at least 65 training images .*got 64"),
+        (dict(fid_reference=64), ConfigError, "at least 65 training images and .*got 64"),
         (dict(fid_resize="best"), ConfigError, "resize mode is 'best'"),
         (dict(fid_features=192, num_samples=200, fid_reference=200), DataError, "have no conv_3"),
     ],
 )
 def test_refused_before_anything_is_drawn(tmp_path, changes, kind, message):
-    counting = Counting(settings(tmp_path, **changes))
+    context = settings(tmp_path, **changes)
+    fid_task.check(settings(tmp_path).config, context.train_set)
     with pytest.raises(kind, match=message):
-        fid_task.run(counting.context)
-    assert counting.drawn == 0
+        fid_task.check(context.config, context.train_set)
 
 
 def test_no_weights(tmp_path, monkeypatch):

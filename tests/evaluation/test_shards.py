@@ -68,6 +68,15 @@ def test_damaged_shard_is_made_again(tmp_path, damage):
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"{k:05d}.npz" for k in range(4)]
 
 
+def test_process_0_decides_which_shards_count(tmp_path, monkeypatch):
+    """Another process's own network gives it another guard: it must not compute alone."""
+    whole = run(tmp_path, Maker(), guard="of process 0")
+    monkeypatch.setattr(shards.parallel, "from_primary", lambda value: np.asarray(True))
+    maker = Maker()
+    assert_same(run(tmp_path, maker, guard="of process 1"), whole)
+    assert maker.made == []
+
+
 def test_other_guard_is_another_evaluation(tmp_path):
     run(tmp_path, Maker(), guard="a")
     again = Maker()

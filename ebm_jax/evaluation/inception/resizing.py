@@ -8,9 +8,15 @@ from PIL import Image
 from ebm_jax.errors import ConfigError
 
 MODES = {
-    "clean": "PIL bicubic to 299, antialiased, in float",
+    "clean": "PIL bicubic to 299, antialiased, in float, clipped",
     "legacy": "bilinear inside the network (TF1: no half-pixel centres, no antialiasing)",
 }
+
+
+def check_resize(mode: str) -> None:
+    """Raises ConfigError unless `mode` is a key of MODES."""
+    if mode not in MODES:
+        raise ConfigError(f"the resize mode is '{mode}'; use one of: {', '.join(MODES)}.")
 
 
 @functools.cache
@@ -18,7 +24,8 @@ def resize_matrix(size: int, target: int, mode: str) -> np.ndarray:
     """The linear map that a mode applies along one axis.
 
     `clean` is Pillow's bicubic filter on float channels (Parmar, Zhang & Zhu 2022), whose weights
-    are read off by resizing unit vectors. Like there, results are neither clipped nor rounded.
+    are read off by resizing unit vectors. Like there, results are clipped to [0, 255] afterwards
+    and not rounded.
 
     `legacy` is ResizeBilinear with align_corners=False of TensorFlow 1, as the 2015 graph has it:
     output i reads input i · size / target. PyTorch's F.interpolate, and with it pytorch-fid, reads
@@ -35,8 +42,7 @@ def resize_matrix(size: int, target: int, mode: str) -> np.ndarray:
     Raises:
       ConfigError: unknown mode.
     """
-    if mode not in MODES:
-        raise ConfigError(f"the resize mode is '{mode}'; use one of: {', '.join(MODES)}.")
+    check_resize(mode)
     if size == target:
         return np.eye(size, dtype=np.float32)
     if mode == "clean":
@@ -61,8 +67,8 @@ def resize(image: np.ndarray, target: int, mode: str) -> np.ndarray:
       mode: key of MODES.
 
     Returns:
-      float32 [target, target, C] in bytes' units.
+      float32 [target, target, C] in [0, 255].
     """
     rows, columns = (resize_matrix(size, target, mode) for size in image.shape[:2])
     x = np.einsum("hwc,qw->hqc", image.astype(np.float32), columns, optimize=True)
-    return np.einsum("hqc,ph->pqc", x, rows, optimize=True)
+    return np.clip(np.einsum("hqc,ph->pqc", x, rows, optimize=True), 0, 255)

@@ -50,7 +50,7 @@ def test_fid_grows_with_damage(real_weights, features="192", count=220):
     def extract(images):
         return extractor(images)[features]
 
-    images, labels = fid_damage.real_images(7 * count // 2)
+    images, labels = fid_damage.real_images(4 * count)
     found = fid_damage.measure(extract, images, labels, extract(images), count)
     assert set(found) == {"blur", "noise", "dropped classes"}
     for damage, points in found.items():

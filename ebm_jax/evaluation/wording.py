@@ -1,0 +1,40 @@
+"""How samples and latents came about, in the words of a protocol: the chain is part of a result."""
+
+from typing import Any
+
+
+def chain_words(chain: Any, num_steps: int | None = None) -> str:
+    """A chain's settings, e.g. '60 Langevin steps of 0.4 in u-space'."""
+    kernel = {"langevin": "Langevin", "mala": "MALA"}[chain.kernel]
+    steps = num_steps or chain.num_steps
+    return f"{steps} {kernel} steps of {chain.step_size:g} in {chain.space}-space"
+
+
+def prior_words(config: Any, has_energy: bool) -> str:
+    """How samples of the EBM prior are drawn; empty without an energy."""
+    if not has_energy:
+        return ""
+    return f", EBM prior by {chain_words(config.sampler.prior, config.eval.prior_steps)}"
+
+
+def posterior_words(config: Any) -> str:
+    """How the latents of an image are drawn."""
+    if config.eval.posterior == "inference":
+        return "z from q(z|x)"
+    chain = config.sampler.posterior
+    start = {"normal": "N(0, I)", "ancestral": "p_β", "inference": "q(z|x)"}[chain.init]
+    return f"z by {chain_words(chain)} from {start}"
+
+
+def redraw_words(config: Any) -> str:
+    """How the layers below the kept ones come about in L^{>k}."""
+    steps = config.eval.redraw_steps
+    start = "drawn from" if config.eval.redraw == "sample" else "at the means of"
+    words = f"{start} p_β(z_{{≤k}} | z_{{>k}})"
+    if steps:
+        size = config.sampler.prior.step_size
+        words += (
+            f", then {steps} Langevin steps of {size:g} on the EBM prior in u-space, z_{{>k}} "
+            "clamped"
+        )
+    return words
