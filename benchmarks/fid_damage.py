@@ -104,9 +104,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="docs/figures/fid_damage.png")
     parser.add_argument("--features", default="768", choices=("64", "192", "768"))
-    parser.add_argument("--count", type=int, help="images on each side; default: 2 × features")
+    parser.add_argument("--count", type=int, default=1000, help="images on each side")
     options = parser.parse_args()
-    count = options.count or 2 * int(options.features)
+    count = options.count
     extractor = open_extractor([options.features])
 
     def extract(images):

@@ -50,14 +50,15 @@ def get_config() -> ml_collections.ConfigDict:
     c.model = ml_collections.ConfigDict()
     c.model.latent_sizes = (16, 8)  # bottom (z_1) first
     c.model.generator = ml_collections.ConfigDict(
-        dict(kind="mlp", hidden=(128, 128), inputs="bottom")  # inputs: bottom | all
+        # inputs: bottom | all;  combine (concat | add), width and last: of a convolutional ladder
+        dict(kind="mlp", hidden=(128, 128), inputs="bottom", combine="concat", width=256, last=64)
     )
     c.model.prior = ml_collections.ConfigDict(dict(hidden=(64, 64), sigma_floor=0.01))
     c.model.energy = ml_collections.ConfigDict(
         dict(enabled=True, hidden=(64, 64), zero_init=True, spectral_norm=False)
     )
     c.model.inference = ml_collections.ConfigDict(
-        dict(kind="mlp", hidden=(128, 128), latent_hidden=(64, 64))
+        dict(kind="mlp", hidden=(128, 128), latent_hidden=(64, 64), width=256)
     )
     for part in ("generator", "prior", "energy", "inference"):
         c.model[part].compute_dtype = placeholder(str)  # default: `compute_dtype`
@@ -123,6 +124,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.num_detection = placeholder(int)  # examples of a split that are scored; default: all
     c.eval.score_samples = 1  # posterior samples over which a score is averaged
     c.eval.bootstrap = 1000  # resamples behind the intervals of AUROC and AUPRC
+    c.eval.hierarchy_samples = 1000  # task `hierarchy`
     c.eval.last_checkpoints = 1  # task `anomaly`: checkpoints behind its mean and deviation
     c.eval.redraw = "sample"  # layers below the kept ones in L^{>k}: sample | mode of p_β
     c.eval.redraw_steps = 0  # Langevin steps that refine them, the kept layers clamped
@@ -177,6 +179,7 @@ def finish(c: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigD
     c.eval.likelihood_leapfrog = 5
     c.eval.partition_chains = 100
     c.eval.iwae_samples = 200
+    c.eval.hierarchy_samples = 100
     c.eval.num_detection = 200
     c.eval.bootstrap = 200
     c.eval.diagnostic_chains = 32

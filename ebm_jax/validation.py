@@ -33,6 +33,7 @@ _POSITIVE = (
     "eval.num_detection",
     "eval.score_samples",
     "eval.bootstrap",
+    "eval.hierarchy_samples",
     "eval.last_checkpoints",
     "eval.fid_reference",
     "eval.prior_steps",

@@ -101,8 +101,12 @@ def accuracy(params: Any, images: np.ndarray, labels: np.ndarray) -> float:
         images: as for `features`.
         labels: int [N].
     """
-    logits = _forward(params, images, 500)[1]
-    return float(np.mean(logits.argmax(axis=1) == np.asarray(labels)))
+    return float(np.mean(predict(params, images) == np.asarray(labels)))
+
+
+def predict(params: Any, images: np.ndarray) -> np.ndarray:
+    """The class of each image, int [N]; arguments as for `features`."""
+    return _forward(params, images, 500)[1].argmax(axis=1)
 
 
 def check_training_set(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -93,6 +93,20 @@ class Evidence(NamedTuple):
     reverse: Callable[..., AisRun]
 
 
+class LatentMaps(NamedTuple):
+    """Between latents, their standard normal form and images; `state` is an InferenceState.
+
+    Attributes:
+      decode: (state, z) → images [B, H, W, C], the decoder's mean.
+      to_z: (state, u) → z = T_β(u), leaves [B, ...], bottom layer first.
+      to_u: (state, z) → u, its inverse.
+    """
+
+    decode: Callable[..., jax.Array]
+    to_z: Callable[..., Any]
+    to_u: Callable[..., Any]
+
+
 class Method(NamedTuple):
     """Pure functions, built from a config by `ebm_jax.methods.build`.
 
@@ -117,6 +131,7 @@ class Method(NamedTuple):
       advice: what to change when training diverges, as the end of a sentence.
       log_terms: (state, images, key, index, k=0) → {name: [B]}, the terms whose sum is `log_score`.
       evidence: what log Z and log p(x) are estimated with, or None where there is no such density.
+      maps: between latents and images, or None where latents are no tuple of layers.
     """
 
     name: str
@@ -131,6 +146,7 @@ class Method(NamedTuple):
     advice: str
     log_terms: Callable[..., dict[str, jax.Array]] | None = None
     evidence: Evidence | None = None
+    maps: LatentMaps | None = None
 
 
 def inference_state(state: TrainState) -> InferenceState:
@@ -152,6 +168,7 @@ def compiled(method: Method) -> Method:
         energy=jax.jit(method.energy),
         log_terms=method.log_terms and jax.jit(method.log_terms, static_argnames="k"),
         evidence=method.evidence and _compiled_evidence(method.evidence),
+        maps=method.maps and LatentMaps(*map(jax.jit, method.maps)),
     )
 
 

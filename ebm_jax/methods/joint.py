@@ -6,6 +6,7 @@ in place of the posterior chain). Without energies the same code is a hierarchic
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -18,18 +19,21 @@ from ebm_jax.densities.joint import JointDensity, learning_loss
 from ebm_jax.errors import ConfigError
 from ebm_jax.methods import evidence, latent_chains
 from ebm_jax.methods.accumulation import in_parts
-from ebm_jax.methods.base import InferenceState, Method, Samples, TrainState
+from ebm_jax.methods.base import InferenceState, LatentMaps, Method, Samples, TrainState
 from ebm_jax.methods.optimisers import group_optimiser, learning_rate
 from ebm_jax.models import latent_variable
 from ebm_jax.nn.spectral import init_vectors, spectral_normalise
 
 
-def build(config, axis_name: str | None = None) -> Method:
+def build(
+    config, axis_name: str | None = None, build_model: Callable = latent_variable.build
+) -> Method:
     """The method's pure functions for one experiment.
 
     Args:
       config: `method.learning` is 'variational' or 'mcmc'; see configs/base.py for the rest.
       axis_name: the mapped axis to average over, or None.
+      build_model: (config, num_outputs, with_inference=) → LatentVariableModel.
 
     Raises:
       ConfigError: settings that do not fit together.
@@ -40,7 +44,8 @@ def build(config, axis_name: str | None = None) -> Method:
         )
     if tuple(config.data.range) != (-1.0, 1.0):
         raise ConfigError(
-            f"data.range is {tuple(config.data.range)}; the likelihoods of method 'joint' need "
+            f"data.range is {tuple(config.data.range)}; the likelihoods of method "
+            f"'{config.method.name}' need "
             "(-1.0, 1.0)."
         )
     if config.model.energy.zero_init and config.model.energy.spectral_norm:
@@ -51,7 +56,7 @@ def build(config, axis_name: str | None = None) -> Method:
     variational = config.method.learning == "variational"
     prior_cfg, posterior_cfg = config.sampler.prior, config.sampler.posterior
     likelihood = likelihoods.build(config.model.likelihood, config.data.channels)
-    model = latent_variable.build(
+    model = build_model(
         config,
         likelihood.num_outputs(config.data.channels),
         with_inference=variational or posterior_cfg.init == "inference",
@@ -214,9 +219,11 @@ def build(config, axis_name: str | None = None) -> Method:
         steps = posterior_cfg.num_steps
         return chains.posterior(params, density, keys, images, steps).position
 
-    def reconstruct(state: InferenceState, images, key, index):
-        z = posterior(state, images, key, index)
+    def decode(state: InferenceState, z):
         return likelihood.mean(model.decode(state.params, z))
+
+    def reconstruct(state: InferenceState, images, key, index):
+        return decode(state, posterior(state, images, key, index))
 
     def log_terms(state: InferenceState, images, key, index, k=0):
         if not 0 <= k < num_layers:
@@ -256,6 +263,11 @@ def build(config, axis_name: str | None = None) -> Method:
         log_terms=log_terms,
         evidence=evidence.build(
             config, density, model, likelihood, chains, lambda state: normalised(*state)[0]
+        ),
+        maps=LatentMaps(
+            decode=decode,
+            to_z=lambda state, u: density.prior(state.params).to_z(u)[0],
+            to_u=lambda state, z: density.prior(state.params).to_u(z)[0],
         ),
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from configs import base, digits_joint
+from configs import base, digits_joint, digits_ladder
 from ebm_jax import data, methods, randomness
 from ebm_jax.densities import likelihoods
 from ebm_jax.densities.hierarchical import hierarchical_prior
@@ -278,3 +278,39 @@ def test_every_config_learns_to_reconstruct(name, batch):
 
 def test_every_optimiser_group_has_settings():
     assert {"generator", "prior", "energy", "inference"} <= set(base.get_config().optim)
+
+
+def test_latent_maps_are_inverse_and_decode_as_sampling_does(batch):
+    c = small()
+    method, state = start(c, batch)
+    state, _ = advance(method, state, batch, 3)
+    averaged = methods.inference_state(state)
+    samples = method.sample(averaged, jax.random.key(1), 5, prior="gaussian")
+    u = method.maps.to_u(averaged, samples.latents)
+    back = method.maps.to_z(averaged, u)
+    for a, b in zip(back, samples.latents, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(u[-1], samples.latents[-1])  # the top layer is standard normal
+    assert not np.allclose(u[0], samples.latents[0])
+    images = method.maps.decode(averaged, samples.latents)
+    np.testing.assert_allclose(images, samples.images, atol=1e-6)
+
+
+def test_the_ladder_learns_by_the_same_estimators(batch):
+    """Every group moves, spectral norm bounds the energy's slope, the prior has no parameters."""
+    c = digits_ladder.get_config()
+    c.data.batch_size, c.train.warmup_steps = BATCH, 2
+    c.sampler.prior.num_steps = 5
+    c.optim.generator.learning_rate = c.optim.inference.learning_rate = 3e-3
+    method, state = start(c, batch)
+    assert (method.name, set(state.params)) == ("ladder", {"generator", "energy", "inference"})
+    first, early = advance(method, state, batch, 1)
+    assert not changed(first.params["energy"], state.params["energy"])  # the warm-up
+    later, late = advance(method, first, batch, 60)
+    assert all(changed(later.params[group], state.params[group]) for group in state.params)
+    assert late["loss/reconstruction_mse"] < 0.8 * early["loss/reconstruction_mse"]
+    averaged = methods.inference_state(later)
+    z = method.sample(averaged, jax.random.key(1), 50, prior="gaussian").latents
+    slope = jax.grad(lambda z: method.energy(averaged, z).sum())(z)
+    norms = jnp.sqrt(sum(jnp.sum(g**2, axis=-1) for g in slope))
+    assert float(norms.max()) < 1.5  # 1-Lipschitz but for the power iteration's error

@@ -1,0 +1,13 @@
+"""`mnist_ladder` on Fashion-MNIST.
+
+TFDS_DATA_DIR=… \\
+python -m ebm_jax.main --config configs/fashion_mnist_ladder.py --workdir runs/fashion_mnist_ladder
+"""
+
+from configs import mnist_ladder
+
+
+def get_config(variant: str = "full"):
+    c = mnist_ladder.get_config(variant)
+    c.data.name = "fashion_mnist"
+    return c
