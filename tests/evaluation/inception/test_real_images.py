@@ -29,7 +29,7 @@ def test_features_reproduce_across_batch_sizes(real_weights):
 def test_linear_probe(real_weights):
     """Classes are linear in the features as only trained weights make them.
 
-    Measured, by the number of training images: 500 71 %, 1000 76 %, 2100 78 %.
+    Measured, by the number of training images: 500 72 %, 900 76 %, 2000 79 %, 3000 80 %.
     """
     images, labels = fid_damage.real_images(1300)
     features = open_extractor(["768"], weights=real_weights)(images)["768"]
