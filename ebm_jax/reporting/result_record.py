@@ -31,12 +31,18 @@ def _values(evaluation: dict) -> dict[str, float]:
     return {variant: float(value) for variant, value in named.items() if is_number(value)}
 
 
-def _command(info: dict) -> str:
-    """The run's command; of an absolute workdir the last folder is kept, the rest is the host's."""
+def _command(info: dict, task: str, tasks: list) -> str:
+    """The run's command; of an absolute workdir the last folder is kept, the rest is the host's.
+
+    A task that is none of the config's own is measured by a second command.
+    """
     command = info.get("command") or ""
     if isinstance(command, list):
         command = shlex.join(map(str, command))
-    return re.sub(r"(--workdir[= ])/\S*?([^/\s]+)/?(?=\s|$)", r"\1runs/\2", command)
+    command = re.sub(r"(--workdir[= ])/\S*?([^/\s]+)/?(?=\s|$)", r"\1runs/\2", command)
+    if task in tasks:
+        return command
+    return f"{command} && {command} --mode eval --config.eval.tasks=\"('{task}',)\""
 
 
 def finished_run(workdir: str | Path, task: str, config: str) -> FinishedRun:
@@ -63,7 +69,10 @@ def finished_run(workdir: str | Path, task: str, config: str) -> FinishedRun:
             f"Run '{workdir}' was evaluated at step {evaluation.get('step')} but "
             f"train.num_steps is {total}; only a finished run is a result."
         )
-    command, commit = _command(record.info), record.info.get("git_commit") or "unknown"
+    command, commit = (
+        _command(record.info, task, record.setting("eval.tasks") or [task]),
+        record.info.get("git_commit") or "unknown",
+    )
     used = re.search(r"--config(?:=|\s+)(\S+)", command)
     if used and not f"/{used[1]}".endswith("/" + config.removeprefix("./")):
         raise ConfigError(f"Run '{workdir}' used the config '{used[1]}', not '{config}'.")

@@ -179,6 +179,15 @@ def test_named_results_become_rows_too(tmp_path, fake):
     assert [(r["variant"], r["value"]) for r in rows] == [("elbo", -90.0)]
 
 
+def test_a_task_beyond_the_configs_has_a_second_command(tmp_path, fake):
+    run = fake.make_run(tmp_path / "s1", result=fake.evaluation())
+    (run / "eval" / "fd_classifier.json").rename(run / "eval" / "likelihood.json")
+    (row,) = record("likelihood", "configs/x.py", [run], tmp_path / "r.json")[:1]
+    first = "python -m ebm_jax.main --config configs/x.py --workdir runs/s1"
+    second = f"{first} --mode eval --config.eval.tasks=\"('likelihood',)\""
+    assert row["command"] == f"{first} && {second}"
+
+
 def test_merging_replaces_a_subject_and_keeps_the_others():
     old = [row(), row(variant="reconstruction"), row(dataset="svhn")]
     merged = merge(old, [row(value=1.0, paper=None)])
