@@ -8,9 +8,11 @@ from ebm_jax.evaluation import (
     generation,
     hierarchy,
     latent_classifier,
+    layer_reconstruction,
     likelihood_task,
     ood,
     reconstruction,
+    traversal,
 )
 
 TASKS = {
@@ -21,9 +23,11 @@ TASKS = {
     "fid": fid_task.run,
     "hierarchy": hierarchy.run,
     "latent_classifier": latent_classifier.run,
+    "layer_reconstruction": layer_reconstruction.run,
     "likelihood": likelihood_task.run,
     "ood": ood.run,
     "reconstruction": reconstruction.run,
+    "traversal": traversal.run,
 }
 
 # Tasks that compare samples by their Fréchet distance, and the setting with their number.

@@ -5,15 +5,13 @@ u-space, so that the layers below follow (CVPR 2023 and ICCV 2023, hierarchical 
 of images whose class changes says how much of it the layer holds.
 """
 
-from typing import Any
-
 import jax
 import numpy as np
 
-from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation.classifier import predict
-from ebm_jax.evaluation.context import Context, sample_chunks
+from ebm_jax.evaluation.context import Context
 from ebm_jax.evaluation.generation import judge_of
+from ebm_jax.evaluation.latents import check_layers, decoded, drawn
 from ebm_jax.evaluation.wording import prior_words
 from ebm_jax.reporting.grids import image_grid, save_png
 
@@ -28,14 +26,10 @@ def run(context: Context) -> dict:
       ConfigError: the method has no layers of latents.
     """
     method, config = context.method, context.config
-    if method.maps is None:
-        raise ConfigError(
-            f"method '{method.name}' has no layers of latents (its `maps` is None); leave "
-            "'hierarchy' out of eval.tasks."
-        )
+    check_layers(context, "hierarchy")
     num_layers = len(config.model.latent_sizes)
     count = config.eval.hierarchy_samples
-    u = _samples(context, 2 * count)
+    u = drawn(context, "hierarchy", 2 * count)
     kept, others = (
         jax.tree.map(lambda x, s=s: x[s], u) for s in (slice(count), slice(count, None))
     )
@@ -44,7 +38,7 @@ def run(context: Context) -> dict:
     low, high = config.data.range
 
     def images_of(replaced: set[int]) -> np.ndarray:
-        return _decoded(
+        return decoded(
             context, tuple((others if i in replaced else kept)[i] for i in range(num_layers))
         )
 
@@ -89,27 +83,6 @@ def blocks(num_layers: int) -> dict[str, set[int]]:
     return single | lowest | highest | everything
 
 
-def _samples(context: Context, count: int) -> tuple[np.ndarray, ...]:
-    """u of `count` samples of the EBM prior, or of p_β where there is no energy."""
-    prior = "ebm" if context.method.has_energy else "gaussian"
-    size = min(context.config.eval.batch_size, count)
-    parts: list[Any] = []
-    for chunk in sample_chunks(context, "hierarchy", count, size, prior=prior):
-        parts.append(jax.device_get(context.method.maps.to_u(context.state, chunk.latents)))
-    return tuple(np.concatenate(layer) for layer in zip(*parts, strict=True))
-
-
-def _decoded(context: Context, u: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Images of u, [n, H, W, C], `eval.batch_size` at a time."""
-    maps, state, size = context.method.maps, context.state, context.config.eval.batch_size
-    images = []
-    for start in range(0, len(u[0]), size):
-        context.poll()
-        part = tuple(layer[start : start + size] for layer in u)
-        images.append(np.asarray(maps.decode(state, maps.to_z(state, part))))
-    return np.concatenate(images)
-
-
 def _grid(context, kept, others, layer) -> np.ndarray:
     """A sample a row, with its own `layer` first and then with those of other samples."""
     rows, columns = (min(_SHOWN, len(z[0])) for z in (kept, others))
@@ -118,4 +91,4 @@ def _grid(context, kept, others, layer) -> np.ndarray:
         start = row * (columns + 1)
         u[layer][start + 1 : start + 1 + columns] = others[layer][:columns]
     value_range = tuple(context.config.data.range)
-    return image_grid(_decoded(context, tuple(u)), columns=columns + 1, value_range=value_range)
+    return image_grid(decoded(context, tuple(u)), columns=columns + 1, value_range=value_range)

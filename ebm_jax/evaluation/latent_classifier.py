@@ -12,9 +12,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ebm_jax import data
 from ebm_jax.errors import ConfigError
-from ebm_jax.evaluation.context import Context, task_key
+from ebm_jax.evaluation.context import Context
+from ebm_jax.evaluation.latents import inferred
 from ebm_jax.evaluation.wording import posterior_words
 
 _HIDDEN = 256
@@ -32,7 +32,10 @@ def run(context: Context) -> dict:
             f"task latent_classifier needs labels, but '{context.train_set.name}' has "
             f"{context.train_set.num_classes} classes; leave it out of eval.tasks."
         )
-    train, test = (_latents(context, side) for side in (context.train_set, context.eval_set))
+    train, test = (
+        inferred(context, side, f"latent_classifier/{side.split}")
+        for side in (context.train_set, context.eval_set)
+    )
     labels = context.train_set.labels, context.eval_set.labels
     layers = {f"layer_{i + 1}": (a, b) for i, (a, b) in enumerate(zip(train, test, strict=True))}
     if len(layers) > 1:
@@ -66,20 +69,3 @@ def run(context: Context) -> dict:
             f"{context.eval_set.split}; layer 1 is next to the image; averaged weights"
         ),
     }
-
-
-def _latents(context: Context, dataset) -> tuple[np.ndarray, ...]:
-    """z of all images, [N, D_i] per layer."""
-    key = task_key(context, f"latent_classifier/{dataset.split}")
-    size, total = context.config.eval.batch_size, dataset.num_examples
-    parts = []
-    for start in range(0, total, size):
-        context.poll()
-        # Padded with the last example: one compiled shape for all chunks.
-        index = np.minimum(np.arange(start, start + size), total - 1).astype(np.int32)
-        images = data.to_float(dataset.fetch(index)[0], context.config.data.range)
-        z = context.method.posterior(context.state, images, key, index)
-        parts.append(
-            [np.asarray(layer)[: total - start].reshape(-1, layer.shape[-1]) for layer in z]
-        )
-    return tuple(np.concatenate(layer) for layer in zip(*parts, strict=True))

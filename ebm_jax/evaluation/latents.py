@@ -1,0 +1,65 @@
+"""Latents in their standard normal form u, z = T_β(u): drawn, inferred and decoded in chunks.
+
+In u-space layers are independent under p_β, so one can be changed and those below it follow.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from ebm_jax import data
+from ebm_jax.errors import ConfigError
+from ebm_jax.evaluation.context import Context, sample_chunks, task_key
+
+Layers = tuple[np.ndarray, ...]  # [N, D_i] each, bottom layer first
+
+
+def check_layers(context: Context, task: str) -> None:
+    """Raises ConfigError unless the method's latents are layers with maps to images."""
+    if context.method.maps is None:
+        raise ConfigError(
+            f"method '{context.method.name}' has no layers of latents (its `maps` is None); leave "
+            f"'{task}' out of eval.tasks."
+        )
+
+
+def drawn(context: Context, name: str, count: int) -> Layers:
+    """u of `count` samples of the EBM prior, or of p_β where there is no energy."""
+    prior = "ebm" if context.method.has_energy else "gaussian"
+    size = min(context.config.eval.batch_size, count)
+    parts: list[Any] = []
+    for chunk in sample_chunks(context, name, count, size, prior=prior):
+        parts.append(jax.device_get(context.method.maps.to_u(context.state, chunk.latents)))
+    return _joined(parts)
+
+
+def inferred(context: Context, dataset: Any, name: str, count: int | None = None) -> Layers:
+    """z of a data set's first `count` images (all by default), from the method's posterior."""
+    key = task_key(context, name)
+    size, total = context.config.eval.batch_size, dataset.num_examples
+    total = total if count is None else min(count, total)
+    parts = []
+    for start in range(0, total, size):
+        context.poll()
+        # Padded with the last example: one compiled shape for all chunks.
+        index = np.minimum(np.arange(start, start + size), total - 1).astype(np.int32)
+        images = data.to_float(dataset.fetch(index)[0], context.config.data.range)
+        z = context.method.posterior(context.state, images, key, index)
+        parts.append(tuple(np.asarray(layer)[: total - start] for layer in z))
+    return _joined(parts)
+
+
+def decoded(context: Context, u: Layers) -> np.ndarray:
+    """Images of u, [N, H, W, C] in `data.range`."""
+    maps, state, size = context.method.maps, context.state, context.config.eval.batch_size
+    images = []
+    for start in range(0, len(u[0]), size):
+        context.poll()
+        part = tuple(layer[start : start + size] for layer in u)
+        images.append(np.asarray(maps.decode(state, maps.to_z(state, part))))
+    return np.concatenate(images)
+
+
+def _joined(parts) -> Layers:
+    return tuple(np.concatenate(layer) for layer in zip(*parts, strict=True))

@@ -1,0 +1,66 @@
+"""Task `traversal`: what every unit of every layer does to an image.
+
+One sample's units are moved one at a time along a grid, in u-space, so that the layers below
+follow (ICCV 2023, latent traversal).
+"""
+
+import numpy as np
+
+from ebm_jax.evaluation.context import Context
+from ebm_jax.evaluation.latents import check_layers, decoded, drawn
+from ebm_jax.evaluation.wording import prior_words
+from ebm_jax.reporting.grids import image_grid, save_png
+
+_PLACES = np.linspace(-2.5, 2.5, 9, dtype=np.float32)  # standard deviations under p_β
+_SHOWN = 24  # rows of a figure: the units that change the image most
+
+
+def run(context: Context) -> dict:
+    """Mean squared change of pixels along each unit, and a grid per layer.
+
+    Raises:
+      ConfigError: the method has no layers of latents.
+    """
+    check_layers(context, "traversal")
+    config = context.config
+    low, high = config.data.range
+    base = drawn(context, "traversal", 1)
+    units, results, figures = {}, {}, {}
+    for i, size in enumerate(layer.shape[1] for layer in base):
+        images = decoded(context, moved(base, i))
+        images = images.reshape(size, len(_PLACES), *images.shape[1:])
+        spread = ((images - images.mean(axis=1, keepdims=True)) / (high - low)) ** 2
+        change = spread.mean(axis=(1, 2, 3, 4))  # [size]
+        order = np.argsort(-change, kind="stable")[:_SHOWN]
+        name, file = f"layer_{i + 1}", f"traversal_layer_{i + 1}.png"
+        units[name] = [float(value) for value in change]
+        results[name] = float(change.mean())
+        rows = images[order].reshape(-1, *images.shape[2:])
+        pixels = image_grid(rows, columns=len(_PLACES), value_range=(low, high))
+        save_png(context.folder / file, pixels)
+        shown = f"the {len(order)} units that change it most" if size > _SHOWN else "every unit"
+        figures[file] = (
+            f"Layer {i + 1} of {len(base)} (1 = bottom): {shown}, one a row, from "
+            f"{_PLACES[0]:g} to {_PLACES[-1]:g} standard deviations."
+        )
+    return {
+        "metric": "mse",
+        "results": results,
+        "units": units,
+        "num_samples": 1,
+        "protocol": (
+            f"one sample, each unit at {len(_PLACES)} places from {_PLACES[0]:g} to "
+            f"{_PLACES[-1]:g} in u-space; mean squared deviation of pixels in [0, 1] from their "
+            "mean along the unit, mean over a layer's units; decoder mean, averaged weights"
+            f"{prior_words(config, context.method.has_energy)}"
+        ),
+        "figures": figures,
+    }
+
+
+def moved(base: tuple[np.ndarray, ...], layer: int) -> tuple[np.ndarray, ...]:
+    """u [D · P, …] from one sample: unit d of `layer` at place p in row d · P + p."""
+    size, places = base[layer].shape[1], len(_PLACES)
+    u = [np.repeat(z, size * places, axis=0) for z in base]
+    u[layer][np.arange(size * places), np.repeat(np.arange(size), places)] = np.tile(_PLACES, size)
+    return tuple(u)
