@@ -100,8 +100,8 @@ def evaluate(
         if preemption is not None and parallel.agreed_to_stop(asked, next(polls)):
             cause = preemption.requested or "SIGTERM"
             raise PreemptedError(
-                f"{cause} received during the evaluation; finished tasks are kept, run the same "
-                "command again to go on."
+                f"{cause} received during the evaluation; finished tasks and chunks are "
+                "kept, run the same command again to go on."
             )
 
     validate(config)

@@ -96,8 +96,8 @@ def validate(config: Any) -> None:
         raise ConfigError(f"train.ema_decay is {train.ema_decay}; it must be in [0, 1).")
     if config.eval.last_checkpoints > train.keep_checkpoints:
         raise ConfigError(
-            f"eval.last_checkpoints is {config.eval.last_checkpoints}, but only "
-            f"{train.keep_checkpoints} are kept; raise train.keep_checkpoints."
+            f"eval.last_checkpoints is {config.eval.last_checkpoints}, but the run keeps "
+            f"{train.keep_checkpoints}; lower it, or train with a larger train.keep_checkpoints."
         )
     if config.eval.likelihood_simulated > config.eval.partition_chains:
         raise ConfigError(

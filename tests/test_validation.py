@@ -19,7 +19,7 @@ from tests.test_train import tiny_config
         (
             "eval.last_checkpoints",
             4,
-            "last_checkpoints is 4, but only 3 are kept; raise",
+            "last_checkpoints is 4, but the run keeps 3; lower it",
         ),
         ("train.ema_decay", 1.0, r"train.ema_decay is 1.0; it must be in \[0, 1\)"),
         ("optim.prior.algorithm", "lion", "optim.prior.algorithm is .lion.; use .adam. or .sgd."),

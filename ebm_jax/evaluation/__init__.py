@@ -37,7 +37,8 @@ JUDGED = {"chains": "long_chain_samples", "fd_classifier": "num_samples"}
 NEEDED = {
     "anomaly": (
         "data.held_out_class",
-        "so the model sees every class; train without one: --config.data.held_out_class=1",
+        "so the model sees every class; train without one, and evaluate with the same flag: "
+        "--config.data.held_out_class=1",
     ),
     "ood": (
         "eval.ood_data",
@@ -53,4 +54,8 @@ LEAST = {"diagnostics": {"diagnostic_chains": 2, "diagnostic_steps": 20, "long_c
 LONG = ("chains", "diagnostics")
 
 # What tasks check before training: (config, training images) → None.
-CHECKS = {"fid": fid_task.check, "ood": lambda config, _: ood.open_outside(config)}
+CHECKS = {
+    "diagnostics": lambda config, _: diagnostics.step_sizes(config),
+    "fid": fid_task.check,
+    "ood": lambda config, _: ood.open_outside(config),
+}

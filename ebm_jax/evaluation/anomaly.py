@@ -20,15 +20,16 @@ def run(context: Context) -> dict:
     """AUROC and AUPRC of the held-out class on the evaluation split."""
     config = context.config
     held_out = config.data.held_out_class
-    count = scored(context, context.eval_set)
-    labels = (context.eval_set.labels[:count] == held_out).astype(np.int64)
+    (examples,) = scored(context, context.eval_set)
+    count = len(examples)
+    labels = (context.eval_set.labels[examples] == held_out).astype(np.int64)
     if labels.min() == labels.max():
         raise ConfigError(
-            f"The first {count} examples of {context.eval_set.name} {context.eval_set.split} hold "
+            f"The {count} examples scored of {context.eval_set.name} {context.eval_set.split} hold "
             f"{labels.sum()} of the held-out class {held_out}; raise eval.num_detection."
         )
     by_step = {
-        at.step: _scores(score_terms(at, "anomaly", context.eval_set, "test", count))
+        at.step: _scores(score_terms(at, "anomaly", context.eval_set, "test", examples))
         for at in list(last_checkpoints(context, config.eval.last_checkpoints))  # all or none
     }
     scores = by_step[context.step]

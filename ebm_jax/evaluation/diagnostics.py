@@ -22,6 +22,7 @@ from ebm_jax.samplers.diagnostics import effective_sample_size, split_rhat
 KERNELS = ("mala", "langevin")
 # Optimal acceptance of MALA in high dimension (Roberts & Rosenthal, J. R. Stat. Soc. B, 1998).
 ACCEPTANCE = 0.574
+_MIXED = 1.1  # split R-hat; from here on an effective sample size is not to be trusted
 _KEPT = 250  # positions along a long chain
 _DIMENSIONS = 32  # of a layer, evenly spaced: ranks of every dimension would outlast the chains
 _WORDS = {"langevin": "Langevin", "mala": "MALA"}
@@ -80,6 +81,7 @@ def run(context: Context) -> dict:
         "metric": "mala_acceptance",
         "results": results,
         "recommended_step_size": advised,
+        "remark": remark(advised, sizes, config.sampler.prior.kernel, rows),
         "step_sizes": {f"{size:.4g}": row for size, row in rows.items()},
         "step_sizes_left_out": left_out,
         "long_chains": {
@@ -93,11 +95,11 @@ def run(context: Context) -> dict:
             f"steps, every {every}th kept, the first half discarded for ESS and R-hat; ESS (bulk) "
             f"and split R-hat are rank-normalised (Vehtari et al., 2021), the worst of the learned "
             f"energy and of up to {_DIMENSIONS} latents a layer; per gradient = divided by "
-            f"chains × steps; recommended: the step with the largest ESS per gradient of the "
-            f"configured kernel ({prior.kernel}) among those that MALA accepts with at least "
-            f"{ACCEPTANCE}; energy bias: Langevin's mean energy minus MALA's, in MALA's standard "
-            "deviations; stable: the drift from the training length to the end stays within one "
-            "standard deviation; averaged weights"
+            "chains × steps of the second half; recommended: the step with the largest ESS per "
+            f"gradient of the configured kernel ({prior.kernel}) among those that MALA accepts "
+            f"with at least {ACCEPTANCE}; energy bias: Langevin's mean energy minus MALA's, in "
+            "MALA's standard deviations; stable: the drift from the training length to the end "
+            "stays within one standard deviation; averaged weights"
         ),
         "figures": {
             "diagnostics_step_sizes.png": f"Step-size sweep; dotted: acceptance {ACCEPTANCE}.",
@@ -140,6 +142,24 @@ def recommend(acceptance: dict[float, float], efficiency: dict[float, float]) ->
     """
     allowed = [s for s, a in acceptance.items() if a >= ACCEPTANCE and np.isfinite(efficiency[s])]
     return max(allowed, key=efficiency.__getitem__, default=None)
+
+
+def remark(
+    advised: float | None, sizes: list[float], kernel: str, rows: dict[float, dict[str, float]]
+) -> str:
+    """What to bear in mind of the recommendation; empty when it stands as it is."""
+    if advised is None:
+        return f"MALA accepts less than {ACCEPTANCE} at every step: try smaller ones."
+    found = []
+    if advised == sizes[-1]:
+        found.append("It is the largest step tried: try larger eval.step_size_factors.")
+    rhat = rows[advised][f"{kernel}_rhat"]
+    if not rhat < _MIXED:
+        found.append(
+            f"Its chains have not mixed (split R-hat {rhat:.2f}), so its effective samples are a "
+            "guess: raise eval.diagnostic_steps."
+        )
+    return " ".join(found)
 
 
 def kernel_method(config: ml_collections.ConfigDict, kernel: str, step_size: float) -> Method:

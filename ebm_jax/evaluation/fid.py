@@ -97,6 +97,9 @@ def compare(
             fit or moments_of_chunks(extractor(chunk)[features] for chunk in source.chunks())
             for fit, source in zip(fits, sources, strict=True)
         ]
+        others = [f"'{path}'" for path, source in zip(paths, sources, strict=True) if not source]
+        if others:
+            told += f"; {others[0]} is a file of statistics, which does not say how it was made"
     value = fid(*fits)
     counts = [fit.count or None for fit in fits]
     # Nobody knows how the images behind two files of statistics were resized.

@@ -1,5 +1,6 @@
 """Sets of images on disk, of any size, for the stand-alone metrics."""
 
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +45,11 @@ def open_images(path: str | Path, mode: str) -> ImageFiles | None:
         return _folder(path, mode)
     if not path.is_file():
         raise DataError(f"there is no '{path}'; give a folder of images or an .npz file.")
+    if not zipfile.is_zipfile(path):
+        raise DataError(
+            f"'{path}' is no .npz file (or a part of one); give a folder of images, or an .npz of "
+            "uint8 `images` or of statistics."
+        )
     try:
         with np.load(path, allow_pickle=False) as file:
             images = file["images"] if "images" in file.files else None

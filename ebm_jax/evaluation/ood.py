@@ -5,6 +5,8 @@ Scores by the depth of the latents that are kept (Havtorn et al., ICML 2021; wit
 LLR^{>k} = L^{>0} − L^{>k} is what the lower layers add. Higher = out of distribution.
 """
 
+import re
+
 import ml_collections
 import numpy as np
 
@@ -23,11 +25,12 @@ def run(context: Context) -> dict:
     config = context.config
     outside = open_outside(config)
     inside = context.eval_set
-    sizes = scored(context, inside), scored(context, outside)
+    examples = scored(context, inside, outside)
+    sizes = [len(index) for index in examples]
     layers = range(len(config.model.latent_sizes))
     sides = []
-    for name, dataset, count in (("in", inside, sizes[0]), ("out", outside, sizes[1])):
-        bounds = [total(score_terms(context, "ood", dataset, name, count, k)) for k in layers]
+    for name, dataset, index in zip(("in", "out"), (inside, outside), examples, strict=True):
+        bounds = [total(score_terms(context, "ood", dataset, name, index, k)) for k in layers]
         sides.append(depth_scores(bounds))
     natural = _measured(context, *sides)
     least = min(sizes)
@@ -91,9 +94,15 @@ def open_outside(config: ml_collections.ConfigDict) -> data.Dataset:
         return data.open_dataset(other, split)
     except DataError as error:
         raise DataError(
-            f"eval.ood_data '{name}' does not fit a model of {config.data.channels}-channel images "
-            f"or cannot be read: {error}"
+            f"eval.ood_data is '{name}', for a model of {config.data.channels}-channel images: "
+            f"{_advice(str(error))}"
         ) from error
+
+
+def _advice(message: str) -> str:
+    """A data set's error as one of this setting: the model's own channels cannot change."""
+    message = re.sub(r"set data\.channels=\d+, or ", "", message)
+    return message.replace("data.name", "eval.ood_data")
 
 
 def depth_scores(bounds: list[np.ndarray]) -> dict[str, np.ndarray]:

@@ -15,9 +15,9 @@ Terms = dict[str, np.ndarray]  # name → float64 [N]
 
 
 def score_terms(
-    context: Context, task: str, dataset: Any, name: str, count: int, k: int = 0
+    context: Context, task: str, dataset: Any, name: str, examples: np.ndarray, k: int = 0
 ) -> Terms:
-    """The terms of the un-normalised log density L^{>k} of a data set's first images.
+    """The terms of the un-normalised log density L^{>k} of a data set's images.
 
     They are averaged over `eval.score_samples` draws of the latents. Image i's draws depend on the
     run's seed, the task, the name and i alone. Finished chunks are kept until `shards.remove`.
@@ -27,23 +27,24 @@ def score_terms(
       task: whose shards these are.
       dataset: data.Dataset.
       name: of the set of images.
-      count: how many of them, from the first.
+      examples: int [n], their indices in the data set.
       k: layers 1 … k are drawn from p(z_{≤k} | z_{>k}) in place of the posterior.
 
     Returns:
-      {term: float64 [count]}; the terms' sum is L^{>k}. A method without `log_terms` has one term.
+      {term: float64 [n]}; the terms' sum is L^{>k}. A method without `log_terms` has one term.
     """
     key = task_key(context, f"{task}/{name}")
+    count = len(examples)
     size = min(context.config.eval.batch_size, count)
     guard = shards.digest_of(
-        context, dataset=[dataset.name, dataset.split], name=name, count=count, k=k
+        context, dataset=[dataset.name, dataset.split], name=name, examples=examples.tolist(), k=k
     )
     found = list(
         shards.resumable(
             shards.folder_of(context, task, f"{name}_{k}_{context.step}"),
             guard,
             math.ceil(count / size),
-            lambda number: _terms(context, key, dataset, number * size, size, count, k),
+            lambda number: _terms(context, key, dataset, examples, number * size, size, k),
         )
     )
     return {term: np.concatenate([part[term] for part in found]) for term in found[0]}
@@ -54,10 +55,19 @@ def total(terms: Terms) -> np.ndarray:
     return sum(terms.values())
 
 
-def scored(context: Context, dataset: Any) -> int:
-    """How many examples of a split the detection tasks score."""
-    limit = context.config.eval.num_detection
-    return dataset.num_examples if limit is None else min(limit, dataset.num_examples)
+def scored(context: Context, *datasets: Any) -> list[np.ndarray]:
+    """Which examples of the splits the detection tasks score: indices, ascending, of each.
+
+    At most `eval.num_detection` of the largest split, as large a part of the others, and always the
+    same ones, drawn at random: prevalences stay what they are.
+    """
+    sizes = [dataset.num_examples for dataset in datasets]
+    limit = context.config.eval.num_detection or max(sizes)
+    part = min(1.0, limit / max(sizes))
+    return [
+        np.sort(np.random.default_rng(0).permutation(size)[: max(round(part * size), 1)])
+        for size in sizes
+    ]
 
 
 def draws_words(config: Any) -> str:
@@ -66,12 +76,12 @@ def draws_words(config: Any) -> str:
     return f"{samples} draw{'s' if samples > 1 else ''} per image, {posterior_words(config)}"
 
 
-def _terms(context: Context, key, dataset, start: int, size: int, count: int, k: int) -> Terms:
-    """Terms of the examples start … start + size − 1, of which those below `count` are kept."""
+def _terms(context: Context, key, dataset, examples, start: int, size: int, k: int) -> Terms:
+    """Terms of examples[start : start + size], evaluated in a full chunk."""
     context.poll()
     method = context.method
     # The last chunk repeats an example rather than be compiled for a shape of its own.
-    index = np.minimum(np.arange(start, start + size), count - 1)
+    index = examples[np.minimum(np.arange(start, start + size), len(examples) - 1)]
     pixels, _ = dataset.fetch(index)
     images = data.to_float(pixels, context.config.data.range)
     sums: Terms = {}
@@ -84,4 +94,4 @@ def _terms(context: Context, key, dataset, start: int, size: int, count: int, k:
             drawn = method.log_terms(*arguments, k=k)
         for name, values in drawn.items():
             sums[name] = sums.get(name, 0.0) + np.asarray(values, np.float64) / num
-    return {name: values[: count - start] for name, values in sums.items()}
+    return {name: values[: len(examples) - start] for name, values in sums.items()}

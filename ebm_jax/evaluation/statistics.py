@@ -52,6 +52,11 @@ def read_statistics(path: str | Path | io.BytesIO) -> Statistics:
     mean, covariance = mean.astype(np.float64), covariance.astype(np.float64)
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise DataError(f"the statistics '{path}' hold NaN or infinity; make them again.")
+    scale = max(np.abs(covariance).max(), 1e-12)
+    if np.abs(covariance - covariance.T).max() > 1e-4 * scale:
+        raise DataError(f"'{path}' has a sigma that is not symmetric; make the statistics again.")
+    if np.linalg.eigvalsh(0.5 * (covariance + covariance.T))[0] < -1e-4 * scale:
+        raise DataError(f"'{path}' has a sigma with negative eigenvalues: no covariance.")
     told = arrays.get("n", np.asarray(0))
     whole = told.dtype.kind in "iuf" and told.size == 1 and np.isfinite(told).all()
     if not whole or told.item() < 0 or told.item() != int(told.item()):

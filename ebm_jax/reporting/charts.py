@@ -137,7 +137,8 @@ def plot_step_sizes(
       panels: title → {line: values [S]}; NaN leaves a gap.
       marks: legend → a step size that is marked in every panel.
       levels: panel's title → height of a dotted line.
-      bottoms: panel's title → where its linear axis begins; the other panels are logarithmic.
+      bottoms: panel's title → where its linear axis begins; the others are logarithmic where their
+        values span more than a factor of 10.
 
     Returns:
       The path.
@@ -162,7 +163,10 @@ def plot_step_sizes(
         if title in bottoms:
             axes.set_ylim(bottom=bottoms[title])
         else:
-            axes.set_yscale("log", nonpositive="mask")
+            values = np.concatenate([np.ravel(values) for values in lines.values()])
+            values = values[np.isfinite(values) & (values > 0)]
+            if len(values) and values.max() > 10 * values.min():
+                axes.set_yscale("log", nonpositive="mask")
     _legend_above(figure, handles | marked)
     return save_figure(path, figure)
 

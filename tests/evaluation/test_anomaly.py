@@ -52,11 +52,11 @@ def test_scores_are_the_terms_of_log_score(workdir):
     config = config_of(held_out_class=0)
     config.eval.score_samples = 2
     context = open_context(config, workdir)
-    terms = score_terms(context, "anomaly", context.eval_set, "test", 130)
+    terms = score_terms(context, "anomaly", context.eval_set, "test", np.arange(130))
     assert set(terms) == {"likelihood", "energy", "prior"}
     config.eval.batch_size = 130
     context = open_context(config, workdir)
-    whole = score_terms(context, "anomaly", context.eval_set, "test", 130)
+    whole = score_terms(context, "anomaly", context.eval_set, "test", np.arange(130))
     for name, values in terms.items():
         assert values.shape == (130,) and values.dtype == np.float64
         np.testing.assert_allclose(values, whole[name], rtol=1e-4, atol=1e-3)
@@ -66,7 +66,7 @@ def test_scores_are_the_terms_of_log_score(workdir):
 
     shards.remove(context, "anomaly")
     context = context._replace(method=OnlyTheScore)
-    plain = score_terms(context, "anomaly", context.eval_set, "test", 130)
+    plain = score_terms(context, "anomaly", context.eval_set, "test", np.arange(130))
     assert set(plain) == {"score"}
     np.testing.assert_allclose(plain["score"], total(whole), rtol=1e-5)
     shards.remove(context, "anomaly")
@@ -118,5 +118,5 @@ def test_model_that_has_seen_every_class(tmp_path):
 def test_too_few_examples_for_the_class(workdir):
     config = config_of(held_out_class=0)
     config.eval.num_detection = 2
-    with pytest.raises(ConfigError, match="first 2 examples .* raise eval.num_detection"):
+    with pytest.raises(ConfigError, match="The 2 examples scored .* raise eval.num_detection"):
         evaluate(config, workdir)

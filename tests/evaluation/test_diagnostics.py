@@ -46,6 +46,16 @@ def test_summary_of_ar1_chains():
     assert every["ess_per_gradient"] == pytest.approx(0.1 / 1.9 / 4, rel=0.15)
 
 
+def test_remarks_on_the_recommendation():
+    rows = {0.1: {"mala_rhat": 1.02}, 0.2: {"mala_rhat": 1.6}}
+    assert diagnostics.remark(0.1, [0.1, 0.2], "mala", rows) == ""
+    both = diagnostics.remark(0.2, [0.1, 0.2], "mala", rows)
+    assert "largest step tried" in both and "not mixed (split R-hat 1.60)" in both
+    rows[0.1]["mala_rhat"] = float("nan")
+    assert "not mixed" in diagnostics.remark(0.1, [0.1, 0.2], "mala", rows)
+    assert "try smaller ones" in diagnostics.remark(None, [0.1, 0.2], "mala", rows)
+
+
 def test_diverged_chains_are_told():
     energy = ar1(0.0, 40, 4)
     latents = energy[..., None].copy()

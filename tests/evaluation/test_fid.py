@@ -110,7 +110,7 @@ def test_statistics_alone_need_no_weights(capsys, files, monkeypatch, tmp_path):
         ("empty", (), 3, "has no images; put files there"),
         ("broken", (), 3, "the image '.*x.png' cannot be read"),
         ("floats.npz", (), 3, "dtype float64 .*store uint8"),
-        ("text.npz", (), 3, "cannot be read as an .npz file"),
+        ("text.npz", (), 3, "is no .npz file"),
     ],
 )
 def test_errors_are_sentences(capsys, files, b, options, code, message):

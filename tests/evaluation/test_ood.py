@@ -145,14 +145,19 @@ def test_interrupted_run_goes_on_with_the_same_numbers(context):
 def test_number_of_examples_is_a_setting(context):
     context.config.eval.num_detection = 90
     result = ood.run(context)
-    assert (result["num_in"], result["num_out"], result["num_samples"]) == (90, 90, 180)
+    assert (result["num_in"], result["num_out"], result["num_samples"]) == (90, 36, 126)
+    assert result["prevalence"]["natural_numbers"] == 120 / 420
 
 
 @pytest.mark.parametrize(
     "name, error, message",
     [
         ("digits", ConfigError, "is 'digits', the data set of the model itself"),
-        ("npz:/nowhere.npz", DataError, "eval.ood_data 'npz:/nowhere.npz' does not fit .* no file"),
+        (
+            "npz:/nowhere.npz",
+            DataError,
+            "eval.ood_data is 'npz:/nowhere.npz', .* no file.*set eval.ood_data to npz:PATH",
+        ),
     ],
 )
 def test_outside_that_is_none(name, error, message):
@@ -166,7 +171,9 @@ def test_colour_images_are_refused_by_a_grey_model(tmp_path):
     np.savez(tmp_path / "colour.npz", images_test=np.zeros((4, 8, 8, 3), np.uint8))
     config = tiny_config()
     config.eval.ood_data = f"npz:{tmp_path}/colour.npz"
-    with pytest.raises(DataError, match="does not fit a model of 1-channel images .* 3 channels"):
+    with pytest.raises(
+        DataError, match="for a model of 1-channel images: .* 3 channels .*: convert the images"
+    ):
         ood.open_outside(config)
 
 

@@ -40,6 +40,8 @@ def test_others_files_have_no_count(fit, tmp_path):
         (dict(mu=np.zeros((1, 3)), sigma=np.eye(3)), "mu of shape .1, 3."),
         (dict(mu=np.zeros(3, int), sigma=np.eye(3)), "must be floats"),
         (dict(mu=np.full(3, np.nan), sigma=np.eye(3)), "hold NaN"),
+        (dict(mu=np.zeros(2), sigma=np.array([[1, 0.5], [0.4, 1]])), "sigma that is not symmetric"),
+        (dict(mu=np.zeros(2), sigma=np.array([[1.0, 2], [2, 1]])), "negative eigenvalues"),
         (dict(mu=np.zeros(3), sigma=np.eye(3), n=np.nan), "has n = nan; it must be a whole number"),
         (dict(mu=np.zeros(3), sigma=np.eye(3), n="many"), "has n = many; it must be"),
         (dict(mu=np.zeros(3), sigma=np.eye(3), n=[5, 6]), "it must be a whole number, or absent"),

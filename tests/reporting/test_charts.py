@@ -63,7 +63,8 @@ def test_central_part_of_a_histogram_keeps_its_density():
 
 
 def test_step_sizes_are_on_one_axis_with_their_marks(tmp_path, figures):
-    panels = {"acceptance": {"MALA": [0.9, 0.6]}, "ESS": {"MALA": [0.1, np.nan]}}
+    wide, narrow = {"MALA": [0.1, 1.1]}, {"MALA": [0.1, np.nan]}
+    panels = {"acceptance": {"MALA": [0.9, 0.6]}, "ESS": wide, "R-hat": narrow}
     marks = {"configured": 0.2, "recommended": 0.4}
     charts.plot_step_sizes(
         tmp_path / "s.png", [0.2, 0.4], panels, marks, {"acceptance": 0.574}, {"acceptance": 0.0}
@@ -73,7 +74,7 @@ def test_step_sizes_are_on_one_axis_with_their_marks(tmp_path, figures):
     for axes in figure.axes:
         assert axes.get_xscale() == "log"
         assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0.2", "0.4"]
-    assert [axes.get_yscale() for axes in figure.axes] == ["linear", "log"]
+    assert [axes.get_yscale() for axes in figure.axes] == ["linear", "log", "linear"]
     assert figure.axes[0].get_ylim()[0] == 0.0
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), [0.9, 0.6])
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
