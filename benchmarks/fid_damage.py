@@ -88,7 +88,7 @@ def draw(found, name):
                 f"{level:g} {units[damage]}",
                 (i, value),
                 textcoords="offset points",
-                xytext=(-4, 5),
+                xytext=(-4, -11 if damage == "dropped classes" else 5),
                 ha="right",
                 fontsize=7,
                 color=colour,
