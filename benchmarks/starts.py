@@ -15,12 +15,13 @@ from ebm_jax.training_step import init_loop_state
 def run(repeats: int) -> list[Row]:
     """A joint step with 40 posterior steps from N(0, I) and with 5 from an inference net."""
     warm = mnist_joint_warm.get_config()
-    cifar, cifar_warm = cifar10_joint.get_config(), cifar10_joint.get_config()
-    cifar_warm.sampler.posterior = warm.sampler.posterior
-    return [
-        _row("MNIST", 128, mnist_joint_mcmc.get_config(), warm, 4.0, repeats),
-        _row("CIFAR-10, exact nets", 4, cifar, cifar_warm, 4.0, max(3, repeats // 3)),
-    ]
+    rows = [_row("MNIST", 128, mnist_joint_mcmc.get_config(), warm, 4.0, repeats)]
+    for batch in (4, 20):
+        cifar, cifar_warm = cifar10_joint.get_config(), cifar10_joint.get_config()
+        cifar_warm.sampler.posterior = warm.sampler.posterior
+        name = "CIFAR-10, exact nets"
+        rows.append(_row(name, batch, cifar, cifar_warm, 4.0, max(3, repeats // 3)))
+    return rows
 
 
 def _row(name, batch, noise, warm, goal, repeats):

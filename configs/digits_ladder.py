@@ -1,6 +1,8 @@
 """Ladder model, three layers of dense nets, on scikit-learn's 8×8 digits (ICCV 2023).
 
 python -m ebm_jax.main --config configs/digits_ladder.py --workdir runs/digits_ladder
+
+fd_classifier 5.84 for the EBM prior, 5.77 for the Gaussian one (seed 0): the energy gains nothing yet.
 """
 
 from configs import base, ladders

@@ -1,6 +1,8 @@
 """Ladder model, three layers of two latents, with the paper's nets on MNIST (ICCV 2023).
 
 TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/mnist_ladder.py --workdir runs/mnist_ladder
+
+Not run yet.
 """
 
 from configs import base, ladders
