@@ -90,7 +90,7 @@ def evaluate(
 
     Raises:
       ConfigError, DataError: see their messages.
-      PreemptedError: a signal came; finished tasks are kept.
+      PreemptedError: a signal came; finished tasks and chunks are kept.
     """
 
     polls = itertools.count(config.train.num_steps + 1)  # behind those of the training loop
