@@ -127,6 +127,7 @@ def _run_tasks(config, context: Context, again: bool) -> dict[str, dict]:
     begun = context.folder / _BEGUN
     kept = set(_read_json(begun).get("done", ()))
     settings = json.loads(json.dumps(config.eval.to_dict() | {"sampler": config.sampler.to_dict()}))
+    origin = provenance.origin()
     results = {}
     for name in config.eval.tasks:
         path = context.folder / f"{name}.json"
@@ -146,6 +147,7 @@ def _run_tasks(config, context: Context, again: bool) -> dict[str, dict]:
             "dataset": context.train_set.name,
             "seconds": round(time.monotonic() - started, 2),
             "settings": settings,
+            "origin": origin,
         } | result
         write_json(path, results[name])
         kept.add(name)

@@ -87,17 +87,24 @@ def record_run(config: Any, workdir: Path, step: int) -> None:
         workdir / "config.json",
         {
             "config": json.loads(json.dumps(config.to_dict())),
-            "command": shlex.join(["python", "-m", "ebm_jax.main", *sys.argv[1:]]),
+            **origin(),
             "versions": {
                 "python": platform.python_version(),
                 **{name: metadata.version(name) for name in _PACKAGES},
             },
-            "hardware": describe_hardware(),
-            "git_commit": git_commit(),
             "started": previous.get("started", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
             "changes": earlier + [{"step": step, "setting": t} for t in changes.values()],
         },
     )
+
+
+def origin() -> dict[str, str]:
+    """Command, commit and hardware of this process: what a number needs to be made again."""
+    return {
+        "command": shlex.join(["python", "-m", "ebm_jax.main", *sys.argv[1:]]),
+        "git_commit": git_commit(),
+        "hardware": describe_hardware(),
+    }
 
 
 def _changes(config: Any, workdir: Path) -> dict[str, str]:

@@ -145,7 +145,9 @@ def test_stopped_while_evaluating(tmp_path):
     process.process.terminate()
     code, errors = process.end()
     assert code == 75
-    assert_one_sentence(errors, "SIGTERM received during the evaluation; finished tasks and chunks are kept")
+    assert_one_sentence(
+        errors, "SIGTERM received during the evaluation; finished tasks and chunks are kept"
+    )
     assert {path.name for path in (tmp_path / "eval").glob("*.json")} == {"reconstruction.json"}
     output, _ = complete(tmp_path, **settings)
     assert "evaluating chains" in output and "evaluating reconstruction" not in output

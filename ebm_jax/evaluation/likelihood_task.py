@@ -199,8 +199,10 @@ def _summary(
     if real.iwae is not None:
         results["iwae_lower"] = shown["IWAE, lower bound"]["nats"]
         difference = float(np.mean(real.ais - real.iwae))
-    gap = tables["simulated_images"]
-    gap = gap["AIS, upper bound"]["nats"] - gap["AIS, lower bound"]["nats"]
+    simulated_rows = tables["simulated_images"]
+    for side in ("lower", "upper"):
+        results[f"simulated_ais_{side}"] = simulated_rows[f"AIS, {side} bound"]["nats"]
+    gap = results["simulated_ais_upper"] - results["simulated_ais_lower"]
     return {
         "metric": "nats",
         "results": results,

@@ -20,6 +20,7 @@ class FinishedRun(NamedTuple):
     seed: int
     command: str
     commit: str
+    evaluation_commit: str | None  # None where the evaluation did not keep it
     values: dict[str, float]  # variant → number
 
 
@@ -31,18 +32,31 @@ def _values(evaluation: dict) -> dict[str, float]:
     return {variant: float(value) for variant, value in named.items() if is_number(value)}
 
 
-def _command(info: dict, task: str, tasks: list) -> str:
-    """The run's command; of an absolute workdir the last folder is kept, the rest is the host's.
-
-    A task that is none of the config's own is measured by a second command.
-    """
+def _command(info: dict) -> str:
+    """A command; of an absolute workdir the last folder is kept, the rest is the host's."""
     command = info.get("command") or ""
     if isinstance(command, list):
         command = shlex.join(map(str, command))
-    command = re.sub(r"(--workdir[= ])/\S*?([^/\s]+)/?(?=\s|$)", r"\1runs/\2", command)
-    if task in tasks:
-        return command
-    return f"{command} && {command} --mode eval --config.eval.tasks=\"('{task}',)\""
+    return re.sub(r"(--workdir[= ])/\S*?([^/\s]+)/?(?=\s|$)", r"\1runs/\2", command)
+
+
+def _commands(record: RunRecord, task: str, evaluation: dict) -> str:
+    """The run's command, and the evaluation's where it is a second one."""
+    trained = _command(record.info)
+    evaluated = _command(evaluation.get("origin") or {})
+    if not evaluated and task not in (record.setting("eval.tasks") or [task]):
+        evaluated = f"{trained} --mode eval --config.eval.tasks=\"('{task}',)\""
+    return trained if evaluated in ("", trained) else f"{trained} && {evaluated}"
+
+
+def _clean(commit: str, what: str) -> str:
+    """The commit; ConfigError unless it is one, without changes."""
+    if not re.fullmatch(r"[0-9a-f]{7,64}", commit):
+        raise ConfigError(
+            f"{what} has git_commit '{commit}'; run from a clean commit so that the result can be "
+            "traced."
+        )
+    return commit
 
 
 def finished_run(workdir: str | Path, task: str, config: str) -> FinishedRun:
@@ -69,18 +83,13 @@ def finished_run(workdir: str | Path, task: str, config: str) -> FinishedRun:
             f"Run '{workdir}' was evaluated at step {evaluation.get('step')} but "
             f"train.num_steps is {total}; only a finished run is a result."
         )
-    command, commit = (
-        _command(record.info, task, record.setting("eval.tasks") or [task]),
-        record.info.get("git_commit") or "unknown",
-    )
+    command = _commands(record, task, evaluation)
+    commit = _clean(record.info.get("git_commit") or "unknown", f"Run '{workdir}'")
+    origin = evaluation.get("origin")
+    evaluated_at = origin and _clean(origin["git_commit"], f"The evaluation of run '{workdir}'")
     used = re.search(r"--config(?:=|\s+)(\S+)", command)
     if used and not f"/{used[1]}".endswith("/" + config.removeprefix("./")):
         raise ConfigError(f"Run '{workdir}' used the config '{used[1]}', not '{config}'.")
-    if not re.fullmatch(r"[0-9a-f]{7,64}", commit):
-        raise ConfigError(
-            f"Run '{workdir}' has git_commit '{commit}'; run from a clean commit so that the "
-            "result can be traced."
-        )
     if record.info.get("changes"):
         raise ConfigError(
             f"Run '{workdir}' changed settings on its way (see `changes` in config.json), so no "
@@ -92,7 +101,7 @@ def finished_run(workdir: str | Path, task: str, config: str) -> FinishedRun:
     values = _values(evaluation)
     if not values:
         raise ConfigError(f"Run '{workdir}' has no finite number in eval/{task}.json.")
-    return FinishedRun(record, evaluation, seed, command, commit, values)
+    return FinishedRun(record, evaluation, seed, command, commit, evaluated_at, values)
 
 
 def _first_difference(one, other, name: str = "") -> str | None:
@@ -118,11 +127,15 @@ def _check_comparable(runs: list[FinishedRun]) -> None:
         setting = _first_difference(first.record.config, config)
         if setting:
             raise ConfigError(f"Runs '{where}' and '{here}' differ in {setting}, not only in seed.")
-        if run.commit != first.commit:
-            raise ConfigError(
-                f"Runs '{where}' and '{here}' are from different commits, {first.commit[:10]} and "
-                f"{run.commit[:10]}."
-            )
+        for what, one, other in (
+            ("are from", first.commit, run.commit),
+            ("were evaluated at", first.evaluation_commit, run.evaluation_commit),
+        ):
+            if one != other:
+                raise ConfigError(
+                    f"Runs '{where}' and '{here}' {what} different commits, {str(one)[:10]} and "
+                    f"{str(other)[:10]}."
+                )
         for key in SAME:
             if run.evaluation.get(key) != first.evaluation.get(key):
                 raise ConfigError(
@@ -157,7 +170,8 @@ def rows_of(workdirs: list[str | Path], task: str, config: str) -> list[dict]:
 
     Returns:
       One row per numeric variant: mean over runs, standard deviation over runs (ddof 1, null for
-      one run), mean minutes of a run (null unless all are logged); `paper` is null.
+      one run), mean minutes of a run and of its evaluation (null unless all are logged); `paper`
+      is null.
 
     Raises:
       ConfigError: a run is unfinished or untraceable, or the runs differ in more than their seed.
@@ -165,7 +179,8 @@ def rows_of(workdirs: list[str | Path], task: str, config: str) -> list[dict]:
     runs = sorted((finished_run(path, task, config) for path in workdirs), key=lambda r: r.seed)
     _check_comparable(runs)
     first = runs[0]
-    minutes = [run.record.minutes for run in runs]
+    minutes = _mean([run.record.minutes for run in runs])
+    seconds = _mean([run.evaluation.get("seconds") for run in runs])
     rows = []
     for variant in first.values:
         values = [run.values[variant] for run in runs]
@@ -184,12 +199,19 @@ def rows_of(workdirs: list[str | Path], task: str, config: str) -> list[dict]:
                 "protocol": first.evaluation.get("protocol"),
                 "command": first.command,
                 "hardware": first.record.info.get("hardware"),
-                "minutes": None if None in minutes else statistics.fmean(minutes),
+                "minutes": minutes,
+                "evaluation_minutes": None if seconds is None else seconds / 60,
                 "commit": first.commit,
+                "evaluation_commit": first.evaluation_commit,
                 "date": datetime.now(UTC).strftime("%Y-%m-%d"),
             }
         )
     return rows
+
+
+def _mean(values: list[float | None]) -> float | None:
+    """Of all, or None where one is missing."""
+    return None if None in values else statistics.fmean(values)
 
 
 def merge(rows: list[dict], new: list[dict]) -> list[dict]:

@@ -24,7 +24,9 @@ KEYS = (
     "command",
     "hardware",
     "minutes",
+    "evaluation_minutes",
     "commit",
+    "evaluation_commit",
     "date",
 )
 TEXTS = ("task", "method", "config", "dataset", "variant", "metric", "protocol", "command")
@@ -60,8 +62,11 @@ def _fault(row) -> str | None:
         return f"has std={row['std']!r} from {len(seeds)} seeds, which must be a number from 0 up"
     if not (row["paper"] is None or isinstance(row["paper"], str) or _is_number(row["paper"])):
         return f"has paper={row['paper']!r}, which must be a number, text or null"
-    if row["minutes"] is not None and not (_is_number(row["minutes"]) and row["minutes"] >= 0):
-        return f"has minutes={row['minutes']!r}, which must be a number from 0 up or null"
+    if not (row["evaluation_commit"] is None or isinstance(row["evaluation_commit"], str)):
+        return f"has evaluation_commit={row['evaluation_commit']!r}, which must be text or null"
+    for key in ("minutes", "evaluation_minutes"):
+        if row[key] is not None and not (_is_number(row[key]) and row[key] >= 0):
+            return f"has {key}={row[key]!r}, which must be a number from 0 up or null"
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(row["date"])):
         return f"has date={row['date']!r}, which must be YYYY-MM-DD"
     return None
@@ -72,7 +77,7 @@ def validate(rows: list[dict]) -> None:
 
     Args:
       rows: dicts with exactly the keys `KEYS`; `std` is null with one seed and a number with more,
-        `paper`, `hardware` and `minutes` may be null.
+        `paper`, `hardware`, `minutes` and what is said of the evaluation may be null.
 
     Raises:
       ConfigError: names the first row that is wrong, and how.

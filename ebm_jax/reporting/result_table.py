@@ -45,11 +45,25 @@ def _table(rows: list[dict], notes: list[str]) -> list[str]:
             value_text(row["value"], row["std"], len(row["seeds"])),
             _cell(format_number(row["paper"])),
             _cell(format_number(row["hardware"])),
-            "–" if row["minutes"] is None else f"{row['minutes']:.3g}",
+            _minutes(row),
         ]
         above = method
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def _minutes(row: dict) -> str:
+    trained, evaluated = (
+        "–" if row[key] is None else f"{row[key]:.3g}" for key in ("minutes", "evaluation_minutes")
+    )
+    return trained if row["evaluation_minutes"] is None else f"{trained} + {evaluated}"
+
+
+def _commits(row: dict) -> str:
+    text = f"commit {row['commit'][:10]}"
+    if row["evaluation_commit"] in (None, row["commit"]):
+        return text
+    return f"{text}, evaluated at {row['evaluation_commit'][:10]}"
 
 
 def render(rows: list[dict]) -> str:
@@ -73,13 +87,17 @@ def render(rows: list[dict]) -> str:
     for dataset in sorted({row["dataset"] for row in rows}):
         mine = [row for row in rows if row["dataset"] == dataset]
         lines += [f"**{_cell(dataset)}**", "", *_table(mine, notes), ""]
-    lines += ["Mean ± standard deviation over seeds; minutes are those of one training run.", ""]
+    lines += [
+        "Mean ± standard deviation over seeds; minutes are those of one training run, then of the "
+        "task.",
+        "",
+    ]
     lines += ["How each metric was measured:", ""]
     lines += [f"{number}. {' '.join(note.split())}" for number, note in enumerate(notes, 1)]
     lines += ["", "Commands:", ""]
     commands = {
         f"- `{row['command']}` (seed{'s' if len(row['seeds']) > 1 else ''} "
-        f"{', '.join(map(str, row['seeds']))}; commit {row['commit'][:10]}; {row['date']})": None
+        f"{', '.join(map(str, row['seeds']))}; {_commits(row)}; {row['date']})": None
         for row in sorted(rows, key=lambda row: (row["dataset"], *_order(row)))
     }
     return "\n".join([*lines, *commands]) + "\n"

@@ -29,7 +29,9 @@ def row(**changes):
         "command": "python -m x --config configs/x.py",
         "hardware": "1 x Fast",
         "minutes": 12.0,
+        "evaluation_minutes": None,
         "commit": "0123456789abcdef",
+        "evaluation_commit": None,
         "date": "2025-01-31",
     } | changes
 
@@ -49,6 +51,8 @@ def row(**changes):
         ({"protocol": None}, "protocol=None"),
         ({"paper": [1]}, "paper="),
         ({"minutes": -1}, "minutes="),
+        ({"evaluation_minutes": "2"}, "evaluation_minutes="),
+        ({"evaluation_commit": 7}, "evaluation_commit="),
         ({"date": "31.1.2025"}, "YYYY-MM-DD"),
     ],
 )
@@ -85,9 +89,11 @@ def test_values_are_rounded_to_their_spread(arguments, text):
 def test_the_table_is_grouped_and_ordered():
     text = render(
         [
-            row(dataset="svhn", protocol="P2", command="python | y"),
+            row(
+                dataset="svhn", protocol="P2", command="python | y", evaluation_commit="fedcba98765"
+            ),
             row(variant="reconstruction", paper=None, minutes=None),
-            row(),
+            row(evaluation_minutes=3.5),
             row(variant="gaussian_prior", std=None, seeds=[1], hardware=None),
         ]
     )
@@ -98,7 +104,8 @@ def test_the_table_is_grouped_and_ordered():
     assert lines[4:7] == [
         "| joint<br>`configs/x.py` | Gaussian prior | FID <sup>1</sup> | 12.35 (1 seed) | 29.20 "
         "| – | 12 |",
-        "|  | EBM prior | FID <sup>1</sup> | 12.35 ± 0.25 (3 seeds) | 29.20 | 1 x Fast | 12 |",
+        "|  | EBM prior | FID <sup>1</sup> | 12.35 ± 0.25 (3 seeds) | 29.20 | 1 x Fast "
+        "| 12 + 3.5 |",
         "|  | Reconstruction | FID <sup>1</sup> | 12.35 ± 0.25 (3 seeds) | – | 1 x Fast | – |",
     ]
     assert "FID <sup>2</sup>" in text and "1. P1\n2. P2\n" in text
@@ -106,6 +113,7 @@ def test_the_table_is_grouped_and_ordered():
         "- `python -m x --config configs/x.py` (seeds 1, 2, 3; commit 0123456789; 2025-01-31)"
         in lines
     )
+    assert "commit 0123456789, evaluated at fedcba9876; 2025-01-31)" in lines[-1]
     assert render([]) == "No results are recorded yet.\n"
 
 
@@ -162,7 +170,9 @@ def test_runs_become_rows(tmp_path, fake):
         "command": "python -m ebm_jax.main --config configs/x.py --workdir runs/s1",
         "hardware": "1 x Fast",
         "minutes": 2.0,
+        "evaluation_minutes": 0.025,
         "commit": fake.COMMIT,
+        "evaluation_commit": None,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
     record("fd_classifier", "configs/x.py", runs[:1], results)
@@ -188,6 +198,22 @@ def test_a_task_beyond_the_configs_has_a_second_command(tmp_path, fake):
     assert row["command"] == f"{first} && {second}"
 
 
+def test_an_evaluation_of_its_own_is_told_with_its_commit_and_command(tmp_path, fake):
+    command = "python -m ebm_jax.main --config configs/x.py --workdir /home/me/runs/s1 --mode eval"
+    origin = {"command": f"{command} --config.eval.redraw=mode", "git_commit": "fedcba9876543210"}
+    run = fake.make_run(tmp_path / "s1", result=fake.evaluation(origin=origin))
+    row = record("fd_classifier", "configs/x.py", [run], tmp_path / "r.json")[0]
+    first = "python -m ebm_jax.main --config configs/x.py --workdir runs/s1"
+    assert row["command"] == f"{first} && {first} --mode eval --config.eval.redraw=mode"
+    assert (row["commit"], row["evaluation_commit"]) == (fake.COMMIT, "fedcba9876543210")
+    # The evaluation of the training command itself is no second one.
+    origin["command"] = first.replace("runs", "/home/me/runs")
+    run = fake.make_run(tmp_path / "s1", result=fake.evaluation(origin=origin))
+    assert (
+        record("fd_classifier", "configs/x.py", [run], tmp_path / "r.json")[0]["command"] == first
+    )
+
+
 def test_merging_replaces_a_subject_and_keeps_the_others():
     old = [row(), row(variant="reconstruction"), row(dataset="svhn")]
     merged = merge(old, [row(value=1.0, paper=None)])
@@ -210,6 +236,8 @@ def test_merging_replaces_a_subject_and_keeps_the_others():
         ({"step_size": 0.1}, {}, {}, "differ in sampler.prior.step_size"),
         ({"new": 1}, {}, {}, "differ in sampler.prior.new"),
         ({"seed": 1}, {}, {}, "each seed once"),
+        ({}, {"origin": {"git_commit": "unknown"}}, {}, "clean commit"),
+        ({}, {"origin": {"git_commit": "fedcba98765"}}, {}, "were evaluated at different commits"),
         ({}, {"protocol": "Another."}, {}, "different protocol"),
         ({}, {"settings": {"a": {"b": 2}}}, {}, "evaluated with different settings.a.b"),
         ({}, {"ebm_prior": None}, {}, "different numbers"),
