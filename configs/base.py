@@ -111,6 +111,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.long_chain_steps = 2500
     c.eval.long_chain_samples = 1000
     c.eval.posterior = "inference"  # inference | langevin
+    c.eval.posterior_lengths = (5, 20, 40)  # of chains compared by task `posterior_inference`
     c.eval.fid_features = 2048  # task `fid`: width of Inception's features, 64 … 2048
     c.eval.fid_resize = "clean"  # clean (PIL bicubic) | legacy (bilinear inside the network)
     c.eval.fid_reference = placeholder(int)  # training images compared with; default: all
@@ -172,6 +173,7 @@ def finish(c: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigD
     c.eval.grid = 25
     c.eval.long_chain_steps = 100
     c.eval.long_chain_samples = 100
+    c.eval.posterior_lengths = (2, 5)
     c.eval.likelihood_images = 20
     c.eval.likelihood_simulated = 10
     c.eval.likelihood_temperatures = 50

@@ -11,6 +11,7 @@ from ebm_jax.evaluation import (
     layer_reconstruction,
     likelihood_task,
     ood,
+    posterior_inference,
     reconstruction,
     traversal,
 )
@@ -26,6 +27,7 @@ TASKS = {
     "layer_reconstruction": layer_reconstruction.run,
     "likelihood": likelihood_task.run,
     "ood": ood.run,
+    "posterior_inference": posterior_inference.run,
     "reconstruction": reconstruction.run,
     "traversal": traversal.run,
 }
@@ -58,4 +60,5 @@ CHECKS = {
     "diagnostics": lambda config, _: diagnostics.step_sizes(config),
     "fid": fid_task.check,
     "ood": lambda config, _: ood.open_outside(config),
+    "posterior_inference": lambda config, _: posterior_inference.check(config),
 }

@@ -1,0 +1,192 @@
+"""Task `posterior_inference`: what does each way to infer the latents of an image gain, and cost?
+
+Compared are q(z|x), Langevin chains that start at q, and Langevin chains that start at N(0, I) (the
+two ways of CVPR 2023, and between them the warm start), at every length of
+`eval.posterior_lengths`.
+"""
+
+import copy
+import math
+import time
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ebm_jax import data, methods
+from ebm_jax.errors import ConfigError
+from ebm_jax.evaluation import shards
+from ebm_jax.evaluation.context import Context, task_key
+from ebm_jax.evaluation.detection import auprc
+from ebm_jax.evaluation.latents import check_layers
+from ebm_jax.evaluation.scoring import scored
+from ebm_jax.evaluation.wording import chain_words
+from ebm_jax.inference import on_all_devices
+from ebm_jax.reporting.charts import plot_profile_panels
+
+_STARTS = {"inference": "from q(z|x)", "normal": "from N(0, I)"}
+
+
+class Posterior(NamedTuple):
+    """A way to infer latents: `num_steps` Langevin steps from `start`, a key of `_STARTS`."""
+
+    start: str
+    num_steps: int
+
+    @property
+    def words(self) -> str:
+        if self.num_steps:
+            return f"{self.num_steps} steps {_STARTS[self.start]}"
+        return "q(z|x)"
+
+
+def run(context: Context) -> dict:
+    """log p(x, z), reconstruction, time, and detection where a class was held out.
+
+    Raises:
+      ConfigError: the method has no layers of latents, or no posterior with a density.
+    """
+    check_layers(context, "posterior_inference")
+    config = context.config
+    (examples,) = scored(context, context.eval_set)
+    labels = None
+    if config.data.held_out_class is not None:
+        labels = (context.eval_set.labels[examples] == config.data.held_out_class).astype(int)
+    found = {
+        posterior: _measured(context, posterior, examples)
+        for posterior in posteriors(config, _has_inference(context))
+    }
+    table = {posterior.words: _row(arrays, labels) for posterior, arrays in found.items()}
+    _draw(context, found)
+    shards.remove(context, "posterior_inference")
+    return {
+        "metric": "nats",
+        "results": {words: row["log_joint"] for words, row in table.items()},
+        "posteriors": table,
+        "num_samples": len(examples),
+        "protocol": (
+            f"{len(examples)} images of split {context.eval_set.split}; "
+            f"{chain_words(config.sampler.posterior, max(config.eval.posterior_lengths))} and "
+            "shorter ones; log_joint: mean of log p(x, z), un-normalised, at one draw; mse: per "
+            "pixel, x in [0, 1], decoder mean; seconds: to infer 1000 images, compiled; "
+            "averaged weights"
+            + ("" if labels is None else "; auprc: average precision of the held-out class")
+        ),
+        "figures": {
+            "posterior_inference.png": "log p(x, z), un-normalised, and mean squared error of the "
+            "reconstruction over the steps of posterior chains; bands are two standard errors."
+        },
+    }
+
+
+def posteriors(config: Any, has_inference: bool) -> list[Posterior]:
+    """q and chains from q, where there is an inference net, and chains from noise."""
+    lengths = sorted(set(config.eval.posterior_lengths))
+    from_noise = [Posterior("normal", length) for length in lengths]
+    if not has_inference:
+        return from_noise
+    return [Posterior("inference", length) for length in (0, *lengths)] + from_noise
+
+
+def check(config: Any) -> None:
+    """Raises ConfigError unless `eval.posterior_lengths` are numbers of steps."""
+    lengths = tuple(config.eval.posterior_lengths)
+    if not lengths or not all(isinstance(length, int) and length > 0 for length in lengths):
+        raise ConfigError(
+            f"eval.posterior_lengths is {lengths}; give the steps of chains, e.g. (5, 20, 40)."
+        )
+
+
+def _has_inference(context: Context) -> bool:
+    return context.method.evidence is not None and context.method.evidence.log_weights is not None
+
+
+def _method_with(config: Any, posterior: Posterior) -> methods.Method:
+    """The same model, inferring its latents in that way."""
+    config = copy.deepcopy(config)
+    config.eval.posterior = "langevin" if posterior.num_steps else "inference"
+    config.sampler.posterior.init = posterior.start
+    config.sampler.posterior.num_steps = max(posterior.num_steps, 1)
+    return on_all_devices(methods.build(config))
+
+
+def _measured(context: Context, posterior: Posterior, examples: np.ndarray) -> shards.Arrays:
+    """{log_likelihood, log_prior, mse: [N]; seconds: per image [chunks]}."""
+    config, count = context.config, len(examples)
+    size = min(config.eval.batch_size, count)
+    method = _method_with(config, posterior)
+    key = task_key(context, "posterior_inference")  # the same noise for chains of any length
+    low, high = config.data.range
+    compiled = False
+
+    def make(number):
+        nonlocal compiled
+        context.poll()
+        places = np.minimum(np.arange(number * size, (number + 1) * size), count - 1)
+        index = examples[places]
+        images = data.to_float(context.eval_set.fetch(index)[0], config.data.range)
+        arguments = (context.state, images, key, index.astype(np.int32))
+        if not compiled:  # so that compiling is not timed
+            jax.block_until_ready(method.posterior(*arguments))
+            compiled = True
+        started = time.monotonic()
+        z = jax.block_until_ready(method.posterior(*arguments))
+        seconds = time.monotonic() - started
+        restored = np.asarray(method.maps.decode(context.state, z))
+        terms = jax.device_get(method.log_terms(*arguments))  # of the same draw: the key decides
+        likelihood = np.asarray(terms.pop("likelihood"), np.float64)
+        kept = slice(count - number * size)
+        return {
+            "log_likelihood": likelihood[kept],
+            "log_prior": sum(np.asarray(term, np.float64) for term in terms.values())[kept],
+            "mse": np.mean(((restored - images) / (high - low)) ** 2, axis=(1, 2, 3))[kept],
+            "seconds": np.asarray([seconds / size]),
+        }
+
+    part = f"{posterior.start}_{posterior.num_steps}"
+    chunks = list(
+        shards.resumable(
+            shards.folder_of(context, "posterior_inference", part),
+            shards.digest_of(context, posterior=posterior, examples=examples.tolist()),
+            math.ceil(count / size),
+            make,
+        )
+    )
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+def _row(found: shards.Arrays, labels: np.ndarray | None) -> dict[str, float]:
+    log_joint = found["log_likelihood"] + found["log_prior"]
+    row = {
+        "log_joint": float(log_joint.mean()),
+        "standard_error": _standard_error(log_joint),
+        "log_likelihood": float(found["log_likelihood"].mean()),
+        "log_prior": float(found["log_prior"].mean()),
+        "mse": float(found["mse"].mean()),
+        "seconds": 1000 * float(np.median(found["seconds"])),
+    }
+    return row if labels is None else row | {"auprc": auprc(-log_joint, labels)}
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(np.std(values) / np.sqrt(len(values)))
+
+
+def _draw(context: Context, found: dict[Posterior, shards.Arrays]) -> None:
+    """Both panels over the steps; a start without that length leaves a gap."""
+    steps = sorted({posterior.num_steps for posterior in found})
+    panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    for title, value in (
+        ("log p(x, z)", lambda a: a["log_likelihood"] + a["log_prior"]),
+        ("mean squared error", lambda a: a["mse"]),
+    ):
+        lines = {}
+        for start, words in _STARTS.items():
+            points = [found.get(Posterior(start, number)) for number in steps]
+            if any(points):
+                mean = [np.nan if p is None else value(p).mean() for p in points]
+                error = [np.nan if p is None else _standard_error(value(p)) for p in points]
+                lines[words] = (np.asarray(mean), 2 * np.asarray(error))
+        panels[title] = lines
+    path = context.folder / "posterior_inference.png"
+    plot_profile_panels(path, np.asarray(steps), panels, marks={})
