@@ -37,6 +37,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.data.batch_size = 128  # global
     c.data.train_split = "train"
     c.data.eval_split = "test"
+    c.data.classes = placeholder(tuple)  # labels of the examples used; default: all
     c.data.held_out_class = placeholder(int)  # left out of the training split: task `anomaly`
     c.data.image_size = 8  # side after crop and resize, pixels
     c.data.channels = 1
@@ -125,7 +126,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.num_detection = placeholder(int)  # examples of a split that are scored; default: all
     c.eval.score_samples = 1  # posterior samples over which a score is averaged
     c.eval.bootstrap = 1000  # resamples behind the intervals of AUROC and AUPRC
-    c.eval.hierarchy_samples = 1000  # task `hierarchy`
+    c.eval.hierarchy_samples = 1000  # tasks `hierarchy` and `latent_scatter`
     c.eval.last_checkpoints = 1  # task `anomaly`: checkpoints behind its mean and deviation
     c.eval.redraw = "sample"  # layers below the kept ones in L^{>k}: sample | mode of p_β
     c.eval.redraw_steps = 0  # Langevin steps that refine them, the kept layers clamped

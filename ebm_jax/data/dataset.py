@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import ml_collections
 import numpy as np
@@ -54,8 +54,8 @@ def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
     every `fetch` decodes its own. The first example is checked at once.
 
     Args:
-      data_config: `config.data` (name, image_size, channels, crop, cache_gib, and
-        held_out_class, which is left out of the training split alone).
+      data_config: `config.data` (name, image_size, channels, crop, cache_gib; classes, which alone
+        are kept; and held_out_class, which is left out of the training split alone).
       split: value of `data.train_split` or `data.eval_split`.
 
     Returns:
@@ -63,7 +63,7 @@ def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
 
     Raises:
       ConfigError: the image size, channels or crop make no sense, or there is no such class to
-        hold out.
+        keep or hold out.
       DataError: the data set is missing, not prepared, empty, unreadable or of the wrong shape.
     """
     size, channels, crop = data_config.image_size, data_config.channels, data_config.crop
@@ -91,6 +91,9 @@ def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
         fetch=fetch,
         read_labels=read_labels,
     )
+    classes = data_config.get("classes")
+    if classes is not None:
+        dataset = of_classes(dataset, f"data.classes is {tuple(classes)}", tuple(classes))
     held_out = data_config.get("held_out_class")
     if held_out is None or split != data_config.train_split:
         return dataset
@@ -100,34 +103,36 @@ def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
             f"'{split}', so no example of that class would be left to test with; choose another "
             "data.eval_split."
         )
-    return without_class(dataset, held_out)
+    others = np.setdiff1d(dataset.labels, held_out)
+    return of_classes(dataset, f"data.held_out_class is {held_out}", others)
 
 
-def without_class(dataset: Dataset, label: int) -> Dataset:
-    """The examples of all classes but one, in their order and numbered anew.
+def of_classes(dataset: Dataset, setting: str, classes: Sequence[int]) -> Dataset:
+    """The examples of some classes, in their order and numbered anew.
 
     Args:
       dataset: one split.
-      label: the class that is left out.
+      setting: what asks for it, as the beginning of a sentence.
+      classes: labels.
 
     Returns:
       The data set; its labels and `num_classes` stay as they are.
 
     Raises:
-      ConfigError: no example has that label, or all have.
+      ConfigError: a class has no example, or all examples are of these classes.
       DataError: the data set has no labels.
     """
     if dataset.num_classes == 0:
         raise DataError(
-            f"data.held_out_class is {label}, but {dataset.name} has no labels to know the class "
-            "by; use a labelled data set, or leave the setting out."
+            f"{setting}, but {dataset.name} has no labels to know the class by; use a labelled "
+            "data set, or leave the setting out."
         )
-    kept = np.flatnonzero(dataset.labels != label)
-    if kept.size in (0, dataset.num_examples):
+    kept = np.flatnonzero(np.isin(dataset.labels, classes))
+    if kept.size in (0, dataset.num_examples) or not np.isin(classes, dataset.labels).all():
         raise ConfigError(
-            f"data.held_out_class is {label}, which leaves {kept.size} of the "
-            f"{dataset.num_examples} examples of {dataset.name} {dataset.split}; use one of its "
-            f"classes 0 to {dataset.num_classes - 1}."
+            f"{setting}, which leaves {kept.size} of the {dataset.num_examples} examples of "
+            f"{dataset.name} {dataset.split}; use its classes 0 to {dataset.num_classes - 1}, not "
+            "all of them."
         )
     kept.flags.writeable = False
     return dataclasses.replace(

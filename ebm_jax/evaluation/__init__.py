@@ -8,6 +8,7 @@ from ebm_jax.evaluation import (
     generation,
     hierarchy,
     latent_classifier,
+    latent_scatter,
     layer_reconstruction,
     likelihood_task,
     ood,
@@ -24,6 +25,7 @@ TASKS = {
     "fid": fid_task.run,
     "hierarchy": hierarchy.run,
     "latent_classifier": latent_classifier.run,
+    "latent_scatter": latent_scatter.run,
     "layer_reconstruction": layer_reconstruction.run,
     "likelihood": likelihood_task.run,
     "ood": ood.run,
@@ -53,7 +55,7 @@ NEEDED = {
 LEAST = {"diagnostics": {"diagnostic_chains": 2, "diagnostic_steps": 20, "long_chain_steps": 20}}
 
 # Tasks that compare a chain of the training length with one of `eval.long_chain_steps`.
-LONG = ("chains", "diagnostics")
+LONG = ("chains", "diagnostics", "latent_scatter")
 
 # What tasks check before training: (config, training images) → None.
 CHECKS = {

@@ -5,39 +5,23 @@ two ways of CVPR 2023, and between them the warm start), at every length of
 `eval.posterior_lengths`.
 """
 
-import copy
 import math
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
-from ebm_jax import data, methods
+from ebm_jax import data
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context, task_key
 from ebm_jax.evaluation.detection import auprc
 from ebm_jax.evaluation.latents import check_layers
+from ebm_jax.evaluation.posteriors import STARTS, Posterior, has_inference, inferring_by
 from ebm_jax.evaluation.scoring import scored
 from ebm_jax.evaluation.wording import chain_words
-from ebm_jax.inference import on_all_devices
 from ebm_jax.reporting.charts import plot_profile_panels
-
-_STARTS = {"inference": "from q(z|x)", "normal": "from N(0, I)"}
-
-
-class Posterior(NamedTuple):
-    """A way to infer latents: `num_steps` Langevin steps from `start`, a key of `_STARTS`."""
-
-    start: str
-    num_steps: int
-
-    @property
-    def words(self) -> str:
-        if self.num_steps:
-            return f"{self.num_steps} steps {_STARTS[self.start]}"
-        return "q(z|x)"
 
 
 def run(context: Context) -> dict:
@@ -54,7 +38,7 @@ def run(context: Context) -> dict:
         labels = (context.eval_set.labels[examples] == config.data.held_out_class).astype(int)
     found = {
         posterior: _measured(context, posterior, examples)
-        for posterior in posteriors(config, _has_inference(context))
+        for posterior in posteriors(config, has_inference(context))
     }
     table = {posterior.words: _row(arrays, labels) for posterior, arrays in found.items()}
     _draw(context, found)
@@ -79,11 +63,11 @@ def run(context: Context) -> dict:
     }
 
 
-def posteriors(config: Any, has_inference: bool) -> list[Posterior]:
+def posteriors(config: Any, with_q: bool) -> list[Posterior]:
     """q and chains from q, where there is an inference net, and chains from noise."""
     lengths = sorted(set(config.eval.posterior_lengths))
     from_noise = [Posterior("normal", length) for length in lengths]
-    if not has_inference:
+    if not with_q:
         return from_noise
     return [Posterior("inference", length) for length in (0, *lengths)] + from_noise
 
@@ -97,24 +81,11 @@ def check(config: Any) -> None:
         )
 
 
-def _has_inference(context: Context) -> bool:
-    return context.method.evidence is not None and context.method.evidence.log_weights is not None
-
-
-def _method_with(config: Any, posterior: Posterior) -> methods.Method:
-    """The same model, inferring its latents in that way."""
-    config = copy.deepcopy(config)
-    config.eval.posterior = "langevin" if posterior.num_steps else "inference"
-    config.sampler.posterior.init = posterior.start
-    config.sampler.posterior.num_steps = max(posterior.num_steps, 1)
-    return on_all_devices(methods.build(config))
-
-
 def _measured(context: Context, posterior: Posterior, examples: np.ndarray) -> shards.Arrays:
     """{log_likelihood, log_prior, mse: [N]; seconds: per image [chunks]}."""
     config, count = context.config, len(examples)
     size = min(config.eval.batch_size, count)
-    method = _method_with(config, posterior)
+    method = inferring_by(config, posterior)
     key = task_key(context, "posterior_inference")  # the same noise for chains of any length
     low, high = config.data.range
     compiled = False
@@ -181,7 +152,7 @@ def _draw(context: Context, found: dict[Posterior, shards.Arrays]) -> None:
         ("mean squared error", lambda a: a["mse"]),
     ):
         lines = {}
-        for start, words in _STARTS.items():
+        for start, words in STARTS.items():
             points = [found.get(Posterior(start, number)) for number in steps]
             if any(points):
                 mean = [np.nan if p is None else value(p).mean() for p in points]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -34,11 +35,11 @@ def new_axes(
     return figure, style_axes(axes, title, xlabel, ylabel)
 
 
-def new_panels(columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
-    """A figure of `size` inches with empty axes side by side, not yet in the house style."""
+def new_panels(columns: int, size: tuple[float, float], rows: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of `size` inches with empty axes, row by row, not yet in the house style."""
     figure = Figure(figsize=size, dpi=180, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+    return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 
 def style_axes(axes: Axes, title: str = "", xlabel: str = "", ylabel: str = "") -> Axes:
@@ -60,16 +61,25 @@ def style_axes(axes: Axes, title: str = "", xlabel: str = "", ylabel: str = "") 
 def render(figure: Figure, kind: str = "png") -> bytes:
     """The figure as bytes of `kind`: png, svg or pdf; the same figure gives the same bytes."""
     buffer = io.BytesIO()
+    # Journals refuse the default Type 3 fonts.
+    fonts = rc_context({"pdf.fonttype": 42, "svg.fonttype": "path"})
     undated = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    figure.savefig(buffer, format=kind, metadata=undated[kind])
+    with fonts:
+        figure.savefig(buffer, format=kind, metadata=undated[kind])
     return buffer.getvalue()
 
 
 def save_figure(path: str | os.PathLike, figure: Figure) -> Path:
-    """Writes a figure to a .png, .svg or .pdf; ConfigError for another ending."""
+    """Writes a figure to a .png, .svg or .pdf, and a .png's twin for print beside it, a .pdf.
+
+    Raises:
+      ConfigError: another ending.
+    """
     kind = Path(path).suffix.lstrip(".").lower()
     if kind not in ("png", "svg", "pdf"):
         raise ConfigError(f"A figure's file is '{path}'; its name must end in .png, .svg or .pdf.")
+    if kind == "png":
+        write_bytes(Path(path).with_suffix(".pdf"), render(figure, "pdf"))
     return write_bytes(path, render(figure, kind))
 
 

@@ -100,6 +100,26 @@ def test_images_and_labels_still_belong_together_without_a_class(make_config, ma
     np.testing.assert_array_equal(dataset.labels, found)
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_some_classes_alone_are_kept_in_every_split(make_config, split):
+    whole = open_dataset(make_config(), split)
+    some = open_dataset(make_config(classes=(0, 2)), split)
+    kept = np.isin(whole.labels, (0, 2))
+    np.testing.assert_array_equal(some.labels, whole.labels[kept])
+    everything = np.arange(some.num_examples)
+    expected = whole.fetch(np.flatnonzero(kept))[0]
+    np.testing.assert_array_equal(some.fetch(everything)[0], expected)
+    held_out = open_dataset(make_config(classes=(0, 2), held_out_class=2), split)
+    assert set(held_out.labels.tolist()) == ({0} if split == "train" else {0, 2})
+
+
+def test_classes_that_do_not_exist(make_config):
+    with pytest.raises(ConfigError, match=r"data.classes is \(0, 10\), .* 0 to 9, not all"):
+        open_dataset(make_config(classes=(0, 10)), "train")
+    with pytest.raises(ConfigError, match="leaves 1438 of the 1438"):
+        open_dataset(make_config(classes=tuple(range(10))), "train")
+
+
 @pytest.mark.parametrize("label", [10, -1])
 def test_class_that_does_not_exist(make_config, label):
     message = f"held_out_class is {label}, .* 1438 of the 1438 examples of digits train.* 0 to 9"

@@ -10,7 +10,8 @@ from ebm_jax import data, methods
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import posterior_inference
 from ebm_jax.evaluation.context import task_key
-from ebm_jax.evaluation.posterior_inference import Posterior, posteriors
+from ebm_jax.evaluation.posterior_inference import posteriors
+from ebm_jax.evaluation.posteriors import Posterior
 from tests.evaluation.untrained import Killed, context_of, killing
 
 # Untrained, q lies far out of the prior: chains need small steps.

@@ -1,0 +1,161 @@
+"""Task `latent_scatter`: where prior and posterior chains go, layer by layer.
+
+The EBM prior should tilt the Gaussian one towards the aggregate posterior (CVPR 2023, toy models of
+two 2-d layers). Layers of more latents are drawn in the posterior's two main directions.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ebm_jax.evaluation.classifier import predict
+from ebm_jax.evaluation.context import Context, sample_chunks
+from ebm_jax.evaluation.energy_distance import energy_distance
+from ebm_jax.evaluation.generation import judge_of
+from ebm_jax.evaluation.latents import Layers, check_layers, inferred
+from ebm_jax.evaluation.posteriors import Posterior, has_inference, inferring_by
+from ebm_jax.evaluation.wording import chain_words, posterior_words
+from ebm_jax.reporting.scatter import plot_scatter_grid
+
+_KEPT = 3  # points of time along a chain
+
+
+class Cloud(NamedTuple):
+    """Latents of all layers at one point of time, and the classes of their images."""
+
+    layers: Layers
+    classes: np.ndarray
+
+
+def run(context: Context) -> dict:
+    """Energy distance of prior samples to the aggregate posterior, and a figure per layer.
+
+    Raises:
+      ConfigError: the method has no layers of latents.
+    """
+    check_layers(context, "latent_scatter")
+    config = context.config
+    target = _inferred(context, context)
+    prior, posterior = _prior(context), _posterior(context)
+    results = {
+        f"layer_{i + 1}/{kind}": _distance(prior[title].layers[i], target.layers[i])
+        for i in range(len(target.layers))
+        for kind, title in _kinds(context).items()
+    }
+    figures = {}
+    for i in range(len(target.layers)):
+        project = _projection(target.layers[i])
+        rows = {
+            name: {title: (project(c.layers[i]), c.classes) for title, c in clouds.items()}
+            for name, clouds in (("prior", prior), ("posterior", posterior))
+        }
+        file = f"latent_scatter_layer_{i + 1}.png"
+        plot_scatter_grid(context.folder / file, rows)
+        size = target.layers[i].shape[1]
+        directions = "" if size == 2 else f", two main directions of the posterior of {size}"
+        figures[file] = (
+            f"Layer {i + 1} of {len(target.layers)} (1 = bottom){directions}: prior chains (above) "
+            "and posterior chains (below) after so many steps; colours are classes."
+        )
+    count = len(target.classes)
+    return {
+        "metric": "energy_distance",
+        "results": results,
+        "num_samples": count,
+        "protocol": (
+            f"energy distance between the z of {count} prior samples and the aggregate posterior "
+            f"of {count} images of split {context.eval_set.split} ({posterior_words(config)}), "
+            "every latent in units of the posterior's standard deviation; prior "
+            f"{chain_words(config.sampler.prior, config.eval.prior_steps)}; the classes of samples "
+            "are those of the data set's own classifier; averaged weights"
+        ),
+        "figures": figures,
+    }
+
+
+_START = "Gaussian prior"
+
+
+def _kinds(context: Context) -> dict[str, str]:
+    """{kind of prior sample: title of its cloud}"""
+    kinds = {"gaussian_prior": _START}
+    if context.method.has_energy:
+        kinds |= {"ebm_prior": _steps(_prior_steps(context.config))}
+        kinds |= {"long_chains": _steps(context.config.eval.long_chain_steps)}
+    return kinds
+
+
+def _prior_steps(config) -> int:
+    return config.eval.prior_steps or config.sampler.prior.num_steps
+
+
+def _steps(number: int) -> str:
+    return f"{number} step{'s' if number > 1 else ''}"
+
+
+def _prior(context: Context) -> dict[str, Cloud]:
+    """Along the prior's chain: its start, on the way, its end, and the end of a long one."""
+    clouds = {_START: _drawn(context, prior="gaussian")}
+    if not context.method.has_energy:
+        return clouds
+    config = context.config
+    lengths = _on_the_way(_prior_steps(config)) + [config.eval.long_chain_steps]
+    return clouds | {_steps(n): _drawn(context, prior="ebm", num_steps=n) for n in lengths}
+
+
+def _posterior(context: Context) -> dict[str, Cloud]:
+    """Along chains from N(0, I), after the first step and later; and q."""
+    config = context.config
+    lengths = [1, *_on_the_way(config.sampler.posterior.num_steps)]
+    ways = [Posterior("normal", number) for number in dict.fromkeys(lengths)]
+    if has_inference(context):
+        ways.append(Posterior("inference", 0))
+    return {
+        _steps(way.num_steps) if way.num_steps else way.words: _inferred(
+            context, context._replace(method=inferring_by(config, way))
+        )
+        for way in ways
+    }
+
+
+def _on_the_way(num_steps: int) -> list[int]:
+    """_KEPT numbers of steps up to `num_steps`, evenly, each once."""
+    return list(dict.fromkeys(max(num_steps * (i + 1) // _KEPT, 1) for i in range(_KEPT)))
+
+
+def _drawn(context: Context, **options) -> Cloud:
+    """Samples whose chains start from the same noise, whatever the options."""
+    count = context.config.eval.hierarchy_samples
+    size = min(context.config.eval.batch_size, count)
+    chunks = list(sample_chunks(context, "latent_scatter", count, size, **options))
+    layers = tuple(
+        np.concatenate(parts) for parts in zip(*(c.latents for c in chunks), strict=True)
+    )
+    images = np.concatenate([chunk.images for chunk in chunks])
+    if context.train_set.num_classes > 1 and context.config.data.channels == 1:
+        return Cloud(layers, predict(judge_of(context).params, images))
+    return Cloud(layers, np.zeros(count, int))
+
+
+def _inferred(context: Context, by: Context) -> Cloud:
+    """Latents of the first images, by the method of `by`."""
+    count = min(context.config.eval.hierarchy_samples, context.eval_set.num_examples)
+    layers = inferred(by, context.eval_set, "latent_scatter", count)
+    labelled = context.eval_set.num_classes > 1 and context.config.data.channels == 1
+    return Cloud(layers, context.eval_set.labels[:count] if labelled else np.zeros(count, int))
+
+
+def _distance(samples: np.ndarray, target: np.ndarray) -> float:
+    scale = np.maximum(target.std(axis=0), 1e-6)
+    return energy_distance(samples / scale, target / scale)
+
+
+def _projection(target: np.ndarray):
+    """[N, D] → [N, 2]: as they are, or on the target's two main directions."""
+    if target.shape[1] == 1:
+        return lambda z: np.concatenate([z, np.zeros_like(z)], axis=1)
+    if target.shape[1] == 2:
+        return lambda z: z
+    mean = target.mean(axis=0)
+    directions = np.linalg.svd(target - mean, full_matrices=False)[2][:2]
+    return lambda z: (z - mean) @ directions.T
