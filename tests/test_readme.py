@@ -22,7 +22,7 @@ COMMANDS = [
     line.split(" #")[0].strip()
     for block in blocks("bash")
     for line in block.splitlines()
-    if "ebm_jax.main" in line
+    if "ebm_jax.main" in line or "ebm_jax.sweep" in line
 ]
 
 

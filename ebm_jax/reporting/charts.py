@@ -67,6 +67,46 @@ def plot_bars(
     return save_figure(path, figure)
 
 
+def plot_points(
+    path: str | os.PathLike,
+    places: Sequence[str],
+    series: Mapping[str, Sequence[Mapping[str, float | None] | None]],
+    levels: Mapping[str, float],
+    xlabel: str = "",
+    ylabel: str = "",
+) -> Path:
+    """Draws values at evenly spaced places, with their standard deviations, and lines to compare.
+
+    Args:
+      path: the .png, .svg or .pdf to write.
+      places: names on the axis.
+      series: legend → {mean, std (None: one value)} at every place; None leaves a gap.
+      levels: legend → height of a dotted line.
+      xlabel, ylabel: texts.
+
+    Returns:
+      The path.
+    """
+    figure, axes = new_axes("", xlabel, ylabel)
+    x = np.arange(len(places))
+    for index, (name, points) in enumerate(series.items()):
+        mean = np.array([np.nan if point is None else point["mean"] for point in points])
+        error = np.array([(point or {}).get("std") or 0.0 for point in points])
+        style = line_style(index)
+        axes.errorbar(
+            x, mean, error, label=name, linewidth=1.4, marker="o", markersize=3.5,
+            elinewidth=0.9, capsize=2.5, **style,
+        )  # fmt: skip
+    for index, (name, height) in enumerate(levels.items()):
+        style = _CHANCE | {"color": COLOURS[(len(series) + index) % len(COLOURS)]}
+        axes.axhline(height, label=name, **style)
+    axes.set_xticks(x, places)
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    axes.margins(x=0.08)
+    draw_legend(axes, [*series, *levels])
+    return save_figure(path, figure)
+
+
 def plot_precision_recall(
     path: str | os.PathLike, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str = ""
 ) -> Path:

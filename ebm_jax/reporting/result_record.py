@@ -24,7 +24,7 @@ class FinishedRun(NamedTuple):
     values: dict[str, float]  # variant → number
 
 
-def _values(evaluation: dict) -> dict[str, float]:
+def values_of(evaluation: dict) -> dict[str, float]:
     """The numbers of an evaluation: those of the three priors, and those under `results`."""
     results = evaluation.get("results")
     named = {variant: evaluation.get(variant) for variant in VARIANTS}
@@ -98,7 +98,7 @@ def finished_run(workdir: str | Path, task: str, config: str) -> FinishedRun:
     seed = record.setting("seed")
     if type(seed) is not int:
         raise ConfigError(f"Run '{workdir}' has seed {seed!r} in config.json; it must be a number.")
-    values = _values(evaluation)
+    values = values_of(evaluation)
     if not values:
         raise ConfigError(f"Run '{workdir}' has no finite number in eval/{task}.json.")
     return FinishedRun(record, evaluation, seed, command, commit, evaluated_at, values)

@@ -81,6 +81,21 @@ def test_step_sizes_are_on_one_axis_with_their_marks(tmp_path, figures):
     assert texts == ["MALA", "configured", "recommended"]
 
 
+def test_points_have_their_spreads_gaps_and_levels(tmp_path, figures):
+    series = {"EBM": [{"mean": 3.0, "std": 0.5}, None, {"mean": 1.0, "std": None}]}
+    path = charts.plot_points(tmp_path / "p.png", ["15", "30", "60"], series, {"VAE": 4.0}, "K")
+    assert path.exists() and path.with_suffix(".pdf").exists()
+    axes = figures[0].axes[0]
+    drawn = np.asarray(axes.lines[0].get_ydata(), float)
+    np.testing.assert_array_equal(drawn, [3.0, np.nan, 1.0])
+    bars = axes.collections[0].get_segments()
+    np.testing.assert_array_equal(bars[0], [[0, 2.5], [0, 3.5]])
+    np.testing.assert_array_equal(bars[2], [[2, 1.0], [2, 1.0]])
+    assert axes.lines[-1].get_ydata()[0] == 4.0 and axes.get_ylim()[0] == 0.0
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["15", "30", "60"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["VAE", "EBM"]
+
+
 def test_profile_panels_have_means_bands_and_the_mark(tmp_path, figures):
     lines = {"a": (np.array([1.0, 2.0]), np.array([0.5, 0.25]))}
     path = tmp_path / "p.png"

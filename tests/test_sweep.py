@@ -1,0 +1,126 @@
+"""The sweep: which runs it starts and in what order, what stops it, and what comes out."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ebm_jax import sweep
+from ebm_jax.errors import PreemptedError, UserError
+from tests.reporting import fakes
+
+ARGUMENTS = [
+    *("--config", "configs/digits_joint.py:quick"),
+    *("--over", "sampler.prior.num_steps", "--values", "5", "10"),
+]
+
+
+@pytest.fixture
+def runs(monkeypatch, tmp_path):
+    """main() whose runs are fakes: (exit code, the points in order); `codes` say how runs end."""
+    codes, seen = {}, []
+
+    def run(point):
+        seen.append(point)
+        value = float(point.value or 0)
+        evaluation = fakes.evaluation(seed=point.seed, ebm_prior=value + point.seed)
+        fakes.make_run(point.workdir, fakes.config(point.seed), evaluation)
+        code = codes.get((point.value, point.seed), 0)
+        if isinstance(code, Exception):
+            raise code
+        return code
+
+    def call(*arguments):
+        return sweep.main([*ARGUMENTS, "--workdir", str(tmp_path), *arguments]), seen
+
+    monkeypatch.setattr(sweep, "_run", run)
+    call.codes = codes
+    return call
+
+
+def test_every_value_and_seed_is_a_run_of_its_own(runs, tmp_path):
+    code, seen = runs(
+        *("--seeds", "0", "1", "--baseline", "configs/digits_hvae.py:quick"),
+        "--config.train.num_steps=40",
+    )
+    assert code == 0
+    assert [(p.value, p.seed, p.workdir.name) for p in seen] == [
+        (None, 0, "baseline_seed0"),
+        ("5", 0, "5_seed0"),
+        ("10", 0, "10_seed0"),
+        (None, 1, "baseline_seed1"),
+        ("5", 1, "5_seed1"),
+        ("10", 1, "10_seed1"),
+    ]
+    assert seen[0].arguments[0] == "--config=configs/digits_hvae.py:quick"
+    assert seen[2].arguments == [
+        "--config=configs/digits_joint.py:quick",
+        "--config.train.num_steps=40",
+        "--config.seed=0",
+        "--config.sampler.prior.num_steps=10",
+        f"--workdir={tmp_path}/10_seed0",
+    ]
+    found = json.loads((tmp_path / "ablation.json").read_text())
+    assert found["setting"] == "sampler.prior.num_steps" and found["metric"] == "fd_classifier"
+    means = [row["results"]["ebm_prior"]["mean"] for row in found["rows"]]
+    assert [row["value"] for row in found["rows"]] == [None, "5", "10"] and means == [
+        0.5,
+        5.5,
+        10.5,
+    ]
+
+
+def test_a_diverged_run_is_counted_and_the_rest_goes_on(runs, tmp_path):
+    runs.codes["5", 0] = 4
+    code, seen = runs("--seeds", "0", "1")
+    assert code == 0 and len(seen) == 4
+    rows = json.loads((tmp_path / "ablation.json").read_text())["rows"]
+    assert [(row["diverged"], row["seeds"]) for row in rows] == [(1, [1]), (0, [0, 1])]
+
+
+@pytest.mark.parametrize(
+    "error, code", [(PreemptedError("asked to stop"), 75), (UserError("x"), 2)]
+)
+def test_what_stops_a_run_stops_the_sweep(runs, capsys, error, code):
+    runs.codes["5", 0] = error
+    got, seen = runs()
+    assert got == code and len(seen) == 1
+    assert capsys.readouterr().err == f"error: {error}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments, part",
+    [
+        (["--speed=3"], "'--speed=3' is no flag"),
+        (["--task", "beauty"], "--task is 'beauty'; use one of: anomaly"),
+        (["--task", "likelihood"], "without the 'likelihood' to compare"),
+        (["--seeds", "1", "1"], "--seeds are [1, 1]"),
+        (["--values", "5", "x"], "is no config"),
+        (["--values", "5", "-5"], "sampler.prior.num_steps is -5"),
+        (["--values", "(5,)", "(5)"], "two have the same folder"),
+        (["--baseline", "configs/none.py"], "configs/none.py"),
+    ],
+)
+def test_mistakes_are_found_before_the_first_run(runs, capsys, arguments, part):
+    code, seen = runs(*arguments)
+    assert code == 2 and not seen
+    errors = capsys.readouterr().err
+    assert part in errors and errors.startswith("error: ") and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("code, kind", [(75, PreemptedError), (3, UserError), (0, None), (4, None)])
+def test_exit_codes_of_a_process(monkeypatch, tmp_path, code, kind):
+    real = subprocess.Popen
+    monkeypatch.setattr(
+        sweep.subprocess,
+        "Popen",
+        lambda command: real([sys.executable, "-c", f"raise SystemExit({code})"]),
+    )
+    point = sweep.Point("5", 0, tmp_path, [])
+    if kind is None:
+        assert sweep._run(point) == code
+        return
+    with pytest.raises(kind) as caught:
+        sweep._run(point)
+    assert caught.value.exit_code == code
