@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.examples import random_batch
+from benchmarks.products import matmuls
 from benchmarks.report import Row
 from benchmarks.timing import Times, interleaved
 from configs import cifar10_joint
@@ -30,7 +31,7 @@ def training_steps(repeats: int, batches=(4, 20)) -> list[Row]:
         update = jax.jit(method.update)
         calls = {"ours": functools.partial(update, state, example, key)}
         calls |= _torch_training(state.params, example["image"])
-        calls["matmul"] = _matmuls(_training_matmuls(batch))
+        calls["matmul"] = matmuls(_training_products(batch))
         times = interleaved(calls, repeats)
         rows += _rows(f"CIFAR-10 joint training step, {batch} images", batch, times, goals[batch])
         rows[-1].peak_fraction = times.ratio("matmul", "ours")
@@ -45,7 +46,7 @@ def prior_chains(repeats: int, batches=(100, 1000)) -> list[Row]:
     for batch in batches:
         calls = {"ours": prior_chain_call(batch)}
         calls |= _torch_prior(joint_model(batch)[2], batch)
-        calls["matmul"] = _matmuls([(60, shape) for shape in _prior_shapes(batch)])
+        calls["matmul"] = matmuls([(60, shape) for shape in _prior_shapes(batch)])
         times = interleaved(calls, repeats)
         ratio, peak = goals[batch]
         rows += _rows("prior chain of 60 steps, paper 1's nets", batch, times, ratio)
@@ -145,7 +146,7 @@ def _prior_shapes(batch):
     return shapes
 
 
-def _training_matmuls(batch):
+def _training_products(batch):
     """The products of a training step, convolutions as the products they amount to."""
     generator = [(batch, 128, 64 * 1024)]
     generator += [(batch * 64 * 4, 4 * 1024, 512), (batch * 256 * 4, 4 * 512, 256)]
@@ -154,25 +155,3 @@ def _training_matmuls(batch):
     learning = per_step + [(inputs, rows, outputs) for rows, inputs, outputs in generator]
     counted = [(40, shape) for shape in per_step] + [(1, shape) for shape in learning]
     return counted + [(100, shape) for shape in _prior_shapes(batch)]
-
-
-def _matmuls(counted):
-    """A call of so many products of each shape [m, k] × [k, n], each count under one loop."""
-    operands = []
-    for count, (rows, inner, columns) in counted:
-        left = jnp.ones((rows, inner)) / inner
-        operands.append((count, left, jnp.ones((inner, columns))))
-
-    @functools.partial(jax.jit, static_argnums=0)
-    def repeat(count, left, right):
-        def body(_, both):
-            left, before = both
-            left = left.at[0, 0].set(1e-9 * before[0, 0])  # in place: waits for the one before
-            return left, left @ right
-
-        return jax.lax.fori_loop(0, count, body, (left, left @ right))[1]
-
-    def call():
-        return [repeat(count, left, right) for count, left, right in operands]
-
-    return call

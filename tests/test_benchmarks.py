@@ -111,6 +111,34 @@ def test_torch_twin_is_the_same_model():
         np.testing.assert_allclose(a.numpy(), b, rtol=1e-3, atol=1e-4)
 
 
+def test_torch_ladder_is_the_same_model():
+    """Generator, inference net and energy of the four-layer ladder, with the parameters copied."""
+    torch = pytest.importorskip("torch")
+    from benchmarks import torch_ladder
+    from configs import svhn_cropped_ladder4
+    from ebm_jax.models import ladder
+
+    config = svhn_cropped_ladder4.get_config()
+    model = ladder.build(config, 3, with_inference=True)
+    params = model.init(jax.random.key(0))
+    twin = torch_ladder.LadderModel()
+    torch_ladder.load(twin, params)
+    rng = np.random.default_rng(0)
+    z = tuple(rng.normal(size=(2, size)).astype(np.float32) for size in torch_ladder.SIZES)
+    latents = tuple(map(torch.tensor, z))
+    images = twin.generator(latents).permute(0, 2, 3, 1).detach().numpy()
+    np.testing.assert_allclose(images, np.tanh(model.decode(params, z)), atol=1e-5)
+    x = rng.uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    zeros = tuple(np.zeros_like(layer) for layer in z)
+    means, _ = model.infer(params, x, zeros)
+    heads = twin.inference(torch.tensor(x).permute(0, 3, 1, 2))
+    for (mean, _), ours in zip(heads, means, strict=True):
+        np.testing.assert_allclose(mean.detach().numpy(), ours, atol=1e-5)
+    kernels = [layer.weight for layer in twin.energy.layers]  # as they are: ours get theirs before
+    theirs = twin.energy(latents, kernels).detach().numpy()
+    np.testing.assert_allclose(theirs, model.neg_energy(params, z), atol=1e-5)
+
+
 def test_costs_are_per_example(monkeypatch):
     """Twice the batch in twice the time is a ratio of 1; the compiled step says what it needs."""
     monkeypatch.setattr(scaling, "AXES", (("batch", "data.batch_size", (2, 4)),))
