@@ -69,11 +69,7 @@ def cases() -> list[Case]:
         found.append(_case("mnist inference 1→16, 28 px", batch, 28, 1, 16, 3))
         found.append(_case("mnist inference 16→32, 28 px", batch, 28, 16, 32, 4, 2))
         found.append(_case("mnist inference 32→64, 14 px", batch, 14, 32, 64, 4, 2))
-    for channels, features, size in ((1024, 512, 2), (512, 256, 4), (256, 256, 8), (128, 128, 16)):
-        name = f"ladder generator {channels}→{features}, {size} px"
-        found.append(_case(name, 100, size, channels, features, 4, 2, transposed=True))
-        name = f"ladder generator k3 {features}, {2 * size} px"
-        found.append(_case(name, 100, 2 * size, features, features, 3, transposed=True))
+    found += _ladder_cases()
     for size, width in ((32, 256), (16, 256), (8, 256), (8, 1024)):
         found.append(_case(f"SN-GAN {width}, {size} px", 16, size, width, width, 3))
         found.append(_case(f"SN-GAN shortcut {width}, {size} px", 16, size, width, width, 1))
@@ -88,6 +84,41 @@ def cases() -> list[Case]:
         found.append(_case(name, 16, size, width, width, 5, groups=width))
         found.append(_case(f"NVAE encoder {width}, {size} px", 16, size, width, width, 3))
         found.append(_case(f"energy k4 s2 {width}→64, {size} px", 16, size, width, 64, 4, 2))
+    return found
+
+
+def _ladder_cases() -> list[Case]:
+    """Those of the five-layer SVHN model, the four-layer one and the three-layer MNIST one."""
+    found, batch = [], 100
+    for channels, features, size in ((1024, 512, 2), (512, 256, 4), (256, 256, 8), (256, 128, 16)):
+        name = f"ladder generator {channels}→{features}, {size} px"
+        found.append(_case(name, batch, size, channels, features, 4, 2, transposed=True))
+        name = f"ladder generator k3 {2 * channels}→{channels}, {size} px"
+        found.append(_case(name, batch, size, 2 * channels, channels, 3))
+        name = f"ladder generator k3 {features}, {2 * size} px"
+        found.append(_case(name, batch, 2 * size, features, features, 3))
+    found.append(_case("ladder generator 128→3, 32 px", batch, 32, 128, 3, 3))
+    for channels, features, size in (
+        (64, 64, 4),
+        (64, 32, 8),
+        (32, 3, 16),
+        (128, 64, 7),
+        (64, 1, 14),
+    ):
+        name = f"ladder generator {channels}→{features}, {size} px"
+        found.append(_case(name, batch, size, channels, features, 4, 2, transposed=True))
+    for side, widths in (
+        (32, (3, 128, 256, 256, 512, 1024)),
+        (32, (3, 32, 64, 64, 256)),
+        (28, (1, 64, 128)),
+    ):
+        for i, (channels, features) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            size = side // 2**i
+            name = f"ladder inference {channels}→{features}, {size} px"
+            found.append(_case(name, batch, size, channels, features, 4, 2))
+            if size > 4:
+                name = f"ladder inference k3 {features}, {size // 2} px"
+                found.append(_case(name, batch, size // 2, features, features, 3))
     return found
 
 

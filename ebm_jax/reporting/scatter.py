@@ -56,9 +56,9 @@ def plot_scatter_grid(
     if len(seen) > 1:
         order = sorted(seen)
         figure.legend(
-            [seen[label] for label in order], [str(label) for label in order], fontsize=7.5,
+            [seen[label] for label in order], [f"class {label}" for label in order], fontsize=7.5,
             loc="outside upper center", ncols=len(order), frameon=False, labelcolor=INK,
-            markerscale=3.5, title="class", title_fontsize=7.5,
+            markerscale=3.5, handletextpad=0.2, columnspacing=1.2,
         )  # fmt: skip
     return save_figure(path, figure)
 

@@ -29,7 +29,11 @@ def test_points_classes_and_shared_axes(tmp_path, monkeypatch):
     assert len(limits) == 1
     low, high = sorted(limits)[0][:2]
     assert low < -1 and high > 4
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["0", "3", "7"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "class 0",
+        "class 3",
+        "class 7",
+    ]
     colours = [c.get_facecolor()[0][:3].tolist() for c in first.collections]
     assert colours[0] != colours[1]
     assert colours[0] == second.collections[0].get_facecolor()[0][:3].tolist()
