@@ -108,13 +108,16 @@ def origin() -> dict[str, str]:
 
 
 def _changes(config: Any, workdir: Path) -> dict[str, str]:
-    """{setting: 'setting: old → new'} against the folder's record; empty where there is none."""
+    """{setting: 'setting: old → new'} against the folder's record; empty where there is none.
+
+    A setting that the code has gained since then is no change: its default is what the code did.
+    """
     old = flatten(_recorded(workdir).get("config", {}), ".")
     new = flatten(json.loads(json.dumps(config.to_dict())), ".")
     return {
         key: f"{key}: {old.get(key)} → {new.get(key)}"
-        for key in sorted(old.keys() | new.keys())
-        if old and old.get(key) != new.get(key)
+        for key in sorted(old)
+        if old[key] != new.get(key)
     }
 
 

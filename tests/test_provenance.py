@@ -67,6 +67,19 @@ def test_what_does_not_make_the_run_may_change(tmp_path):
     provenance.check_same_run(config, tmp_path / "elsewhere")
 
 
+def test_a_setting_the_code_has_gained_since_is_no_change(tmp_path):
+    config = tiny_config()
+    provenance.record_run(config, tmp_path, 0)
+    path = tmp_path / "config.json"
+    record = json.loads(path.read_text())
+    del record["config"]["model"]["generator"]["combine"]
+    path.write_text(json.dumps(record))
+    provenance.check_same_run(config, tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        provenance.record_run(config, tmp_path, config.train.num_steps)
+
+
 def test_a_finished_run_takes_no_other_settings(tmp_path):
     config = tiny_config()
     provenance.record_run(config, tmp_path, 0)
