@@ -133,7 +133,9 @@ def _drawn(context: Context, **options) -> Cloud:
     )
     images = np.concatenate([chunk.images for chunk in chunks])
     if context.train_set.num_classes > 1 and context.config.data.channels == 1:
-        return Cloud(layers, predict(judge_of(context).params, images))
+        classes = predict(judge_of(context).params, np.nan_to_num(images))
+        finite = np.all([np.isfinite(layer).all(axis=1) for layer in layers], axis=0)
+        return Cloud(layers, np.where(finite, classes, -1))  # a chain may diverge: no point then
     return Cloud(layers, np.zeros(count, int))
 
 
@@ -146,6 +148,8 @@ def _inferred(context: Context, by: Context) -> Cloud:
 
 
 def _distance(samples: np.ndarray, target: np.ndarray) -> float:
+    if not np.isfinite(samples).all():
+        return float("nan")
     scale = np.maximum(target.std(axis=0), 1e-6)
     return energy_distance(samples / scale, target / scale)
 

@@ -31,7 +31,15 @@ def drawn(context: Context, name: str, count: int) -> Layers:
     parts: list[Any] = []
     for chunk in sample_chunks(context, name, count, size, prior=prior):
         parts.append(jax.device_get(context.method.maps.to_u(context.state, chunk.latents)))
-    return _joined(parts)
+    u = _joined(parts)
+    bad = int(np.sum(~np.all([np.isfinite(layer).all(axis=1) for layer in u], axis=0)))
+    if bad:
+        raise ConfigError(
+            f"{bad} of {count} samples of the {prior} prior are not finite: the energies have run "
+            "away or the chain's steps are too long; look at task chains, lower "
+            "sampler.prior.step_size or train with a larger optim.energy_l2."
+        )
+    return u
 
 
 def inferred(context: Context, dataset: Any, name: str, count: int | None = None) -> Layers:

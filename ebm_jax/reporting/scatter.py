@@ -22,8 +22,8 @@ def plot_scatter_grid(
 
     Args:
       path: the .png, .svg or .pdf to write.
-      rows: name → {title: (points [N, 2], classes int [N])}; points that are not finite are left
-        out, and the axes leave out the outermost ones.
+      rows: name → {title: (points [N, 2], classes int [N])}; points that are not finite or of a
+        negative class are left out, and the axes leave out the outermost ones.
 
     Returns:
       The path.
@@ -39,7 +39,7 @@ def plot_scatter_grid(
         for axes, (title, (points, classes)) in zip(row, clouds.items(), strict=False):
             style_axes(axes)
             axes.set_title(title, fontsize=8.5, color=INK)
-            for label in np.unique(classes):
+            for label in np.unique(classes[classes >= 0]):
                 kept = points[classes == label]
                 seen[int(label)] = axes.scatter(
                     *kept.T, s=2.5, alpha=0.55, linewidths=0, color=_CLASSES[label % len(_CLASSES)]

@@ -78,3 +78,14 @@ def test_method_without_layers(tmp_path):
     context = context_of(tmp_path / "eval")
     with pytest.raises(ConfigError, match="has no layers of latents"):
         hierarchy.run(context._replace(method=context.method._replace(maps=None)))
+
+
+def test_samples_that_are_not_finite_are_refused(tmp_path):
+    context = context_of(tmp_path / "eval", hierarchy_samples=10)
+
+    def sample(*arguments, **options):
+        found = context.method.sample(*arguments, **options)
+        return found._replace(latents=tuple(z * np.nan for z in found.latents))
+
+    with pytest.raises(ConfigError, match="20 of 20 samples of the ebm prior are not finite"):
+        hierarchy.run(context._replace(method=context.method._replace(sample=sample)))

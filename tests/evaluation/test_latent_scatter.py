@@ -1,5 +1,6 @@
 """Task `latent_scatter`: clouds along the chains, and their distance to the posterior."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -63,6 +64,23 @@ def test_chains_share_their_start_and_lengthen(tmp_path):
     moved = [np.abs(layer - layers[0]).mean() for layer in layers]
     assert 0 == moved[0] < moved[1] < moved[2] < moved[3] < moved[4]
     assert all(len(cloud.classes) == 60 for cloud in clouds.values())
+
+
+def test_chains_that_diverge_leave_gaps(tmp_path):
+    context = context_of(tmp_path / "eval", **SETTINGS)
+    context.config.sampler.posterior.step_size = 0.02
+
+    def sample(*arguments, prior, **options):
+        found = context.method.sample(*arguments, prior=prior, **options)
+        if options.get("num_steps") != 12:
+            return found
+        spoil = lambda x: jnp.asarray(x).at[0].set(np.nan)  # noqa: E731
+        latents = tuple(map(spoil, found.latents))
+        return found._replace(latents=latents, images=spoil(found.images))
+
+    found = latent_scatter.run(context._replace(method=context.method._replace(sample=sample)))
+    assert np.isnan(found["results"]["layer_1/long_chains"])
+    assert np.isfinite(found["results"]["layer_1/ebm_prior"])
 
 
 def test_method_without_layers(tmp_path):
