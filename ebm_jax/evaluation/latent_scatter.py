@@ -111,7 +111,7 @@ def _posterior(context: Context) -> dict[str, Cloud]:
     if has_inference(context):
         ways.append(Posterior("inference", 0))
     return {
-        _steps(way.num_steps) if way.num_steps else way.words: _inferred(
+        _steps(way.num_steps) if way.num_steps else "q(z|x)": _inferred(
             context, context._replace(method=inferring_by(config, way))
         )
         for way in ways

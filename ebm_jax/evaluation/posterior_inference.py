@@ -51,14 +51,16 @@ def run(context: Context) -> dict:
         "protocol": (
             f"{len(examples)} images of split {context.eval_set.split}; "
             f"{chain_words(config.sampler.posterior, max(config.eval.posterior_lengths))} and "
-            "shorter ones; log_joint: mean of log p(x, z), un-normalised, at one draw; mse: per "
-            "pixel, x in [0, 1], decoder mean; seconds: to infer 1000 images, compiled; "
+            "shorter ones; log_joint: mean of log p(x, z), un-normalised, at one draw; median: its "
+            "median; diverged: share of images where it is not finite or beyond a million; mse: "
+            "per pixel, x in [0, 1], decoder mean; seconds: to infer 1000 images, compiled; "
             "averaged weights"
             + ("" if labels is None else "; auprc: average precision of the held-out class")
         ),
         "figures": {
             "posterior_inference.png": "log p(x, z), un-normalised, and mean squared error of the "
-            "reconstruction over the steps of posterior chains; bands are two standard errors."
+            "reconstruction over the steps of posterior chains: medians and quartiles over images. "
+            "Chains of which one in four diverges or more are left out."
         },
     }
 
@@ -130,7 +132,9 @@ def _row(found: shards.Arrays, labels: np.ndarray | None) -> dict[str, float]:
     log_joint = found["log_likelihood"] + found["log_prior"]
     row = {
         "log_joint": float(log_joint.mean()),
-        "standard_error": _standard_error(log_joint),
+        "standard_error": float(np.std(log_joint) / np.sqrt(len(log_joint))),
+        "median": float(np.median(log_joint)),
+        "diverged": float(np.mean(_diverged(found))),
         "log_likelihood": float(found["log_likelihood"].mean()),
         "log_prior": float(found["log_prior"].mean()),
         "mse": float(found["mse"].mean()),
@@ -139,8 +143,9 @@ def _row(found: shards.Arrays, labels: np.ndarray | None) -> dict[str, float]:
     return row if labels is None else row | {"auprc": auprc(-log_joint, labels)}
 
 
-def _standard_error(values: np.ndarray) -> float:
-    return float(np.std(values) / np.sqrt(len(values)))
+def _diverged(found: shards.Arrays) -> np.ndarray:
+    log_joint = found["log_likelihood"] + found["log_prior"]
+    return ~(np.abs(np.nan_to_num(log_joint, nan=np.inf)) < 1e6)
 
 
 def _draw(context: Context, found: dict[Posterior, shards.Arrays]) -> None:
@@ -155,9 +160,16 @@ def _draw(context: Context, found: dict[Posterior, shards.Arrays]) -> None:
         for start, words in STARTS.items():
             points = [found.get(Posterior(start, number)) for number in steps]
             if any(points):
-                mean = [np.nan if p is None else value(p).mean() for p in points]
-                error = [np.nan if p is None else _standard_error(value(p)) for p in points]
-                lines[words] = (np.asarray(mean), 2 * np.asarray(error))
+                gap = np.full(3, np.nan)
+                low, middle, high = np.transpose(
+                    [
+                        gap
+                        if p is None or _diverged(p).mean() >= 0.25
+                        else np.quantile(value(p)[~_diverged(p)], (0.25, 0.5, 0.75))
+                        for p in points
+                    ]
+                )
+                lines[words] = (middle, np.stack([low, high]))
         panels[title] = lines
     path = context.folder / "posterior_inference.png"
     plot_profile_panels(path, np.asarray(steps), panels, marks={})

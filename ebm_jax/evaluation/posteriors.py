@@ -18,9 +18,9 @@ class Posterior(NamedTuple):
 
     @property
     def words(self) -> str:
-        if self.num_steps:
-            return f"{self.num_steps} step{'s' if self.num_steps > 1 else ''} {STARTS[self.start]}"
-        return "q(z|x)"
+        """As a row's name; rows of up to 999 steps sort by them."""
+        plural = "" if self.num_steps == 1 else "s"
+        return f"{self.num_steps:03d} step{plural} {STARTS[self.start]}"
 
 
 def has_inference(context: Context) -> bool:

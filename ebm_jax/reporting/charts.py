@@ -11,6 +11,7 @@ from sklearn.metrics import precision_recall_curve
 from ebm_jax.reporting.curves import (
     COLOURS,
     INK,
+    band_of,
     draw_histograms,
     draw_legend,
     line_style,
@@ -222,7 +223,8 @@ def plot_profile_panels(
     Args:
       path: the .png, .svg or .pdf to write.
       x: [K] steps.
-      panels: title → {line: (mean [K], standard deviation [K])}, the same lines in each.
+      panels: title → {line: (mean [K], spread)}, the same lines in each; the spread is a standard
+        deviation [K] or a lower and an upper quantile [2, K].
       marks: legend → a step that is marked in every panel.
 
     Returns:
@@ -234,9 +236,8 @@ def plot_profile_panels(
         style_axes(axes, title, "step of the chain")
         for index, (name, (mean, spread)) in enumerate(lines.items()):
             style = line_style(index)
-            axes.fill_between(
-                x, mean - spread, mean + spread, color=style["color"], alpha=0.13, linewidth=0
-            )
+            lower, upper = band_of(mean, spread, name)
+            axes.fill_between(x, lower, upper, color=style["color"], alpha=0.13, linewidth=0)
             (handles[name],) = axes.plot(x, mean, linewidth=1.2, **style)
         for name, value in marks.items():
             handles[name] = axes.axvline(value, **_MARK)

@@ -238,7 +238,7 @@ def draw_histograms(
     draw_legend(axes, list(flat))
 
 
-def _band(mean: np.ndarray, spread, name: str) -> tuple[np.ndarray, np.ndarray]:
+def band_of(mean: np.ndarray, spread, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper edge [K] from a std [K] or from two quantiles [2, K]."""
     spread = np.asarray(spread, dtype=np.float64)
     if spread.shape == mean.shape:
@@ -285,7 +285,7 @@ def plot_profile(
         marker = "o" if len(mean) <= 24 else None
         axes.plot(places, mean, label=name, linewidth=1.4, marker=marker, markersize=3, **style)
         if spread is not None:
-            lower, upper = _band(mean, spread, name)
+            lower, upper = band_of(mean, spread, name)
             axes.fill_between(places, lower, upper, color=style["color"], alpha=0.16, linewidth=0)
     if x is None:
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))

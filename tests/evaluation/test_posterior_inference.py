@@ -30,11 +30,11 @@ def test_which_posteriors(found):
     context, result = found
     assert posteriors(context.config, False) == [Posterior("normal", 2), Posterior("normal", 20)]
     assert list(result["posteriors"]) == [
-        "q(z|x)",
-        "2 steps from q(z|x)",
-        "20 steps from q(z|x)",
-        "2 steps from N(0, I)",
-        "20 steps from N(0, I)",
+        "000 steps from q(z|x)",
+        "002 steps from q(z|x)",
+        "020 steps from q(z|x)",
+        "002 steps from N(0, I)",
+        "020 steps from N(0, I)",
     ]
     without = context.method.evidence._replace(log_weights=None)
     context = context._replace(method=context.method._replace(evidence=without))
@@ -44,9 +44,9 @@ def test_which_posteriors(found):
 @pytest.mark.parametrize(
     "name, kind, start, steps",
     [
-        ("q(z|x)", "inference", "normal", 1),
-        ("2 steps from q(z|x)", "langevin", "inference", 2),
-        ("20 steps from N(0, I)", "langevin", "normal", 20),
+        ("000 steps from q(z|x)", "inference", "normal", 1),
+        ("002 steps from q(z|x)", "langevin", "inference", 2),
+        ("020 steps from N(0, I)", "langevin", "normal", 20),
     ],
 )
 def test_numbers_are_those_of_the_method_with_that_posterior(found, name, kind, start, steps):
@@ -66,11 +66,22 @@ def test_numbers_are_those_of_the_method_with_that_posterior(found, name, kind, 
     assert row["seconds"] > 0
 
 
+def test_chains_that_diverge_are_counted_and_not_drawn(tmp_path):
+    context = context_of(tmp_path / "eval", posterior_lengths=(20,), num_detection=40)
+    context.config.sampler.posterior.step_size = 0.1  # for chains from q: see STEP
+    rows = posterior_inference.run(context)["posteriors"]
+    shares = [rows[f"{n} steps from q(z|x)"]["diverged"] for n in ("000", "020")]
+    assert 0 < shares[0] < shares[1] <= 1  # untrained, some draws of q are a million nats off
+    assert rows["020 steps from N(0, I)"]["diverged"] == 0
+    assert (context.folder / "posterior_inference.png").stat().st_size > 0
+
+
 def test_longer_chains_climb(found):
     rows = found[1]["posteriors"]
     for start in ("q(z|x)", "N(0, I)"):
         assert (
-            rows[f"20 steps from {start}"]["log_joint"] > rows[f"2 steps from {start}"]["log_joint"]
+            rows[f"020 steps from {start}"]["log_joint"]
+            > rows[f"002 steps from {start}"]["log_joint"]
         )
 
 
@@ -85,7 +96,9 @@ def test_detection_where_a_class_was_held_out(tmp_path):
     scores = -np.asarray(context.method.log_score(context.state, images, key, index))
     labels = context.eval_set.labels[index] == 3
     expected = average_precision_score(labels, scores)
-    assert result["posteriors"]["q(z|x)"]["auprc"] == pytest.approx(expected, abs=1e-6)
+    assert result["posteriors"]["000 steps from q(z|x)"]["auprc"] == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_interrupted_and_run_again(found, tmp_path):
