@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
+from benchmarks import products, scaling
 from benchmarks import run as command
-from benchmarks import scaling
 from benchmarks.report import Row, markdown
 from benchmarks.timing import Times, interleaved
 
@@ -170,3 +170,29 @@ def test_suites_run_from_the_command_line(tmp_path):
     works = " ".join(row["work"] for row in rows)
     for part in ("cold cache", "5 per dispatch", "noise of 60", "K = 320", "on 2 devices"):
         assert part in works
+
+
+def test_products_of_the_ladder_are_those_of_its_nets():
+    """XLA counts as many operations, but for the taps that fall on the padding."""
+    from benchmarks import ladder as suite
+    from configs import svhn_cropped_ladder
+    from ebm_jax.models import ladder
+
+    model = ladder.build(svhn_cropped_ladder.get_config(), 3, with_inference=True)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    z = tuple(jax.ShapeDtypeStruct((suite.BATCH, 10), np.float32) for _ in range(5))
+    x = jax.ShapeDtypeStruct((suite.BATCH, 32, 32, 3), np.float32)
+
+    def total(params, z, x):
+        return model.decode(params, z).sum() + sum(h.sum() for h in model.infer(params, x, z)[0])
+
+    lowered = jax.jit(jax.grad(total, argnums=(0, 1))).lower(params, z, x)
+    counted = sum(2 * m * k * n for m, k, n in suite._products())
+    assert 1.0 < counted / lowered.cost_analysis()["flops"] < 1.2
+
+
+def test_passes_of_a_layer():
+    assert products.passes((8, 3, 5)) == [(8, 3, 5), (8, 5, 3), (3, 8, 5)]
+    assert products.passes((8, 3, 5), to_input=False) == [(8, 3, 5), (3, 8, 5)]
+    (result,) = products.matmuls([(2, (4, 3, 5))])()
+    np.testing.assert_allclose(result[1:], np.ones((3, 5)), rtol=1e-5)

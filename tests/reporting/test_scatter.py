@@ -39,6 +39,15 @@ def test_points_classes_and_shared_axes(tmp_path, monkeypatch):
     assert colours[0] == second.collections[0].get_facecolor()[0][:3].tolist()
 
 
+def test_a_negative_class_is_not_drawn(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(scatter, "save_figure", lambda path, figure: drawn.append(figure))
+    cloud = (np.zeros((5, 2)), np.array([0, 0, -1, -1, -1]))
+    scatter.plot_scatter_grid(tmp_path / "x.png", {"prior": {"0": cloud}})
+    (points,) = drawn[0].axes[0].collections
+    assert len(points.get_offsets()) == 2
+
+
 def test_nothing_finite_is_still_drawn(tmp_path):
     cloud = (np.full((5, 2), np.nan), np.zeros(5, int))
     assert scatter.plot_scatter_grid(tmp_path / "x.png", {"prior": {"0": cloud}}).exists()
