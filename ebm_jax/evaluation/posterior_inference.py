@@ -133,7 +133,7 @@ def _row(found: shards.Arrays, labels: np.ndarray | None) -> dict[str, float]:
     row = {
         "log_joint": float(log_joint.mean()),
         "standard_error": float(np.std(log_joint) / np.sqrt(len(log_joint))),
-        "median": float(np.median(log_joint)),
+        "median": float(np.median(np.where(_diverged(found), -np.inf, log_joint))),
         "diverged": float(np.mean(_diverged(found))),
         "log_likelihood": float(found["log_likelihood"].mean()),
         "log_prior": float(found["log_prior"].mean()),

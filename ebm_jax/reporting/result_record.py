@@ -35,9 +35,17 @@ def values_of(evaluation: dict) -> dict[str, float]:
 def _command(info: dict) -> str:
     """A command; of an absolute workdir the last folder is kept, the rest is the host's."""
     command = info.get("command") or ""
-    if isinstance(command, list):
-        command = shlex.join(map(str, command))
+    words = list(map(str, command)) if isinstance(command, list) else shlex.split(command)
+    command = " ".join(map(_quoted, words))
     return re.sub(r"(--workdir[= ])/\S*?([^/\s]+)/?(?=\s|$)", r"\1runs/\2", command)
+
+
+def _quoted(word: str) -> str:
+    """As a person would: in double quotes what has single ones, rather than '"'"'."""
+    if "'" in word and not set(word) & set('"$`\\!'):
+        name, equals, value = word.partition("=")
+        return f'{name}="{value}"' if equals else f'"{word}"'
+    return shlex.quote(word)
 
 
 def _commands(record: RunRecord, task: str, evaluation: dict) -> str:

@@ -1,4 +1,5 @@
 import json
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -200,11 +201,14 @@ def test_a_task_beyond_the_configs_has_a_second_command(tmp_path, fake):
 
 def test_an_evaluation_of_its_own_is_told_with_its_commit_and_command(tmp_path, fake):
     command = "python -m ebm_jax.main --config configs/x.py --workdir /home/me/runs/s1 --mode eval"
-    origin = {"command": f"{command} --config.eval.redraw=mode", "git_commit": "fedcba9876543210"}
+    tasks = "--config.eval.tasks=('likelihood',)"
+    origin = {"command": f"{command} {shlex.quote(tasks)}", "git_commit": "fedcba9876543210"}
     run = fake.make_run(tmp_path / "s1", result=fake.evaluation(origin=origin))
     row = record("fd_classifier", "configs/x.py", [run], tmp_path / "r.json")[0]
     first = "python -m ebm_jax.main --config configs/x.py --workdir runs/s1"
-    assert row["command"] == f"{first} && {first} --mode eval --config.eval.redraw=mode"
+    second = f"{first} --mode eval --config.eval.tasks=\"('likelihood',)\""
+    assert row["command"] == f"{first} && {second}"
+    assert shlex.split(second)[-1] == tasks
     assert (row["commit"], row["evaluation_commit"]) == (fake.COMMIT, "fedcba9876543210")
     # The evaluation of the training command itself is no second one.
     origin["command"] = first.replace("runs", "/home/me/runs")
