@@ -83,11 +83,12 @@ def record_run(config: Any, workdir: Path, step: int) -> None:
     warn_of_changes(config, workdir, ignored=_INDIFFERENT)
     previous = _recorded(workdir)
     earlier = previous.get("changes", [])
+    begun = {key: previous[key] for key in origin() if step and key in previous}
     write_json(
         workdir / "config.json",
         {
             "config": json.loads(json.dumps(config.to_dict())),
-            **origin(),
+            **origin() | begun,  # of the process that began the run
             "versions": {
                 "python": platform.python_version(),
                 **{name: metadata.version(name) for name in _PACKAGES},
@@ -110,14 +111,15 @@ def origin() -> dict[str, str]:
 def _changes(config: Any, workdir: Path) -> dict[str, str]:
     """{setting: 'setting: old → new'} against the folder's record; empty where there is none.
 
-    A setting that the code has gained since then is no change: its default is what the code did.
+    A setting that the code has gained since then is no change, unless it picks other data: its
+    default is what the code did.
     """
     old = flatten(_recorded(workdir).get("config", {}), ".")
     new = flatten(json.loads(json.dumps(config.to_dict())), ".")
     return {
         key: f"{key}: {old.get(key)} → {new.get(key)}"
-        for key in sorted(old)
-        if old[key] != new.get(key)
+        for key in sorted(old.keys() | new.keys())
+        if old and old.get(key) != new.get(key) and (key in old or key.startswith("data."))
     }
 
 

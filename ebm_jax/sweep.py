@@ -14,14 +14,15 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 from absl import flags
 from ml_collections import config_flags
 
-from ebm_jax import methods
+from ebm_jax import data, methods
 from ebm_jax.errors import ConfigError, DivergedError, PreemptedError, UserError, as_user_error
 from ebm_jax.evaluation import TASKS
 from ebm_jax.reporting.ablation import write_ablation
-from ebm_jax.validation import validate
+from ebm_jax.validation import validate, validate_with_data
 
 
 class Point(NamedTuple):
@@ -39,15 +40,19 @@ class Point(NamedTuple):
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code (see README)."""
+    jax.config.update("jax_platforms", "cpu")  # of this process: the runs need the accelerator
+    stop = _Stop()
+    previous = {n: signal.signal(n, stop.ask) for n in (signal.SIGTERM, signal.SIGINT)}
     try:
         options, overrides = _parse(arguments)
         points = _points(options, overrides)
         for point in points:
+            stop.raise_if_asked()
             _check(point, options.task)
         diverged = []
         for number, point in enumerate(points, 1):
             print(f"\nrun {number} of {len(points)}: {options.over} = {point.words}", flush=True)
-            if _run(point) == DivergedError.exit_code:
+            if _run(point, stop) == DivergedError.exit_code:
                 diverged.append(point.workdir)
         for path in write_ablation(
             Path(options.workdir),
@@ -61,6 +66,29 @@ def main(arguments: list[str] | None = None) -> int:
         ended = as_user_error(error)
         print(f"error: {ended}", file=sys.stderr)
         return ended.exit_code
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class _Stop:
+    """On SIGTERM or SIGINT: the run under way is told once, saves and ends; no other starts."""
+
+    def __init__(self):
+        self.asked: str | None = None
+        self.process: subprocess.Popen | None = None
+
+    def ask(self, number, _):
+        if self.asked is None and self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
+        self.asked = signal.Signals(number).name
+
+    def raise_if_asked(self):
+        if self.asked:
+            raise PreemptedError(
+                f"{self.asked} received; finished runs and the checkpoint of the one under way are "
+                "kept, run the same command again to go on."
+            )
 
 
 def _parse(arguments):
@@ -119,6 +147,7 @@ def _check(point: Point, task: str) -> None:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{' '.join(point.arguments[:-1])} is no config: {reason}") from error
     validate(config)
+    validate_with_data(config, data.open_dataset(config.data, config.data.train_split))
     methods.build(config)
     if task not in config.eval.tasks:
         raise ConfigError(
@@ -127,24 +156,22 @@ def _check(point: Point, task: str) -> None:
         )
 
 
-def _run(point: Point) -> int:
+def _run(point: Point, stop: _Stop) -> int:
     """Trains and evaluates one point in a process of its own: 0, or 4 where it diverged.
 
     Raises:
       PreemptedError: it was asked to stop.
       UserError: it ended otherwise; it has said why.
     """
-    process = subprocess.Popen([sys.executable, "-m", "ebm_jax.main", *point.arguments])
-
-    def pass_on(number, _):
-        process.send_signal(number)
-
-    previous = {n: signal.signal(n, pass_on) for n in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        code = process.wait()
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    stop.raise_if_asked()
+    # In a session of its own: a signal to the whole group would reach it twice, and kill it.
+    command = [sys.executable, "-m", "ebm_jax.main", *point.arguments]
+    stop.process = subprocess.Popen(command, start_new_session=True)
+    if stop.asked:  # between the two lines above
+        stop.process.send_signal(signal.SIGTERM)
+    code = stop.process.wait()
+    stop.process = None
+    stop.raise_if_asked()
     if code == PreemptedError.exit_code:
         raise PreemptedError(
             f"the run '{point.workdir}' was asked to stop; run the same command again to go on."

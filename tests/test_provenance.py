@@ -74,10 +74,27 @@ def test_a_setting_the_code_has_gained_since_is_no_change(tmp_path):
     record = json.loads(path.read_text())
     del record["config"]["model"]["generator"]["combine"]
     path.write_text(json.dumps(record))
+    del record["config"]["data"]["classes"]
+    path.write_text(json.dumps(record))
     provenance.check_same_run(config, tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         provenance.record_run(config, tmp_path, config.train.num_steps)
+    path.write_text(json.dumps(record))
+    config.data.classes = (0, 1)
+    with pytest.raises(ConfigError, match="data.classes: None → "):
+        provenance.check_same_run(config, tmp_path)
+
+
+def test_a_run_that_goes_on_keeps_where_it_came_from(tmp_path, monkeypatch):
+    provenance.record_run(tiny_config(), tmp_path, 0)
+    first = json.loads((tmp_path / "config.json").read_text())
+    monkeypatch.setattr(provenance, "git_commit", lambda: "fedcba9876543210")
+    provenance.record_run(tiny_config(), tmp_path, 20)
+    assert json.loads((tmp_path / "config.json").read_text())["git_commit"] == first["git_commit"]
+    provenance.record_run(tiny_config(), tmp_path, 0)  # from the beginning: another run
+    found = json.loads((tmp_path / "config.json").read_text())
+    assert found["git_commit"] == "fedcba9876543210"
 
 
 def test_a_finished_run_takes_no_other_settings(tmp_path):

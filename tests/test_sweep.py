@@ -1,8 +1,12 @@
 """The sweep: which runs it starts and in what order, what stops it, and what comes out."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +14,7 @@ from ebm_jax import sweep
 from ebm_jax.errors import PreemptedError, UserError
 from tests.reporting import fakes
 
+ROOT = Path(__file__).resolve().parent.parent
 ARGUMENTS = [
     *("--config", "configs/digits_joint.py:quick"),
     *("--over", "sampler.prior.num_steps", "--values", "5", "10"),
@@ -21,7 +26,7 @@ def runs(monkeypatch, tmp_path):
     """main() whose runs are fakes: (exit code, the points in order); `codes` say how runs end."""
     codes, seen = {}, []
 
-    def run(point):
+    def run(point, stop):
         seen.append(point)
         value = float(point.value or 0)
         evaluation = fakes.evaluation(seed=point.seed, ebm_prior=value + point.seed)
@@ -98,6 +103,7 @@ def test_what_stops_a_run_stops_the_sweep(runs, capsys, error, code):
         (["--seeds", "1", "1"], "--seeds are [1, 1]"),
         (["--values", "5", "x"], "is no config"),
         (["--values", "5", "-5"], "sampler.prior.num_steps is -5"),
+        (["--config.data.batch_size=5000"], "data.batch_size is 5000, more than the 1438"),
         (["--values", "(5,)", "(5)"], "two have the same folder"),
         (["--baseline", "configs/none.py"], "configs/none.py"),
     ],
@@ -115,12 +121,36 @@ def test_exit_codes_of_a_process(monkeypatch, tmp_path, code, kind):
     monkeypatch.setattr(
         sweep.subprocess,
         "Popen",
-        lambda command: real([sys.executable, "-c", f"raise SystemExit({code})"]),
+        lambda command, **options: real(
+            [sys.executable, "-c", f"raise SystemExit({code})"], **options
+        ),
     )
     point = sweep.Point("5", 0, tmp_path, [])
     if kind is None:
-        assert sweep._run(point) == code
+        assert sweep._run(point, sweep._Stop()) == code
         return
     with pytest.raises(kind) as caught:
-        sweep._run(point)
+        sweep._run(point, sweep._Stop())
     assert caught.value.exit_code == code
+
+
+@pytest.mark.slow
+def test_a_signal_to_all_reaches_the_run_once_and_stops_the_sweep(tmp_path):
+    """As from a terminal or a scheduler: the run saves, and 75 says to run the command again."""
+    command = [sys.executable, "-m", "ebm_jax.sweep", *ARGUMENTS, "--workdir", str(tmp_path)]
+    flags = ["--config.train.num_steps=1000000", "--config.train.log_every=20"]
+    process = subprocess.Popen(
+        [*command, *flags], cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    log = tmp_path / "5_seed0" / "metrics.jsonl"
+    deadline = time.monotonic() + 240
+    while not (log.exists() and log.stat().st_size):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=150)
+    assert process.returncode == 75, errors
+    assert "SIGTERM received: step" in errors and "SIGINT received; finished runs" in errors
+    saved = [int(path.name) for path in (tmp_path / "5_seed0" / "checkpoints").iterdir()]
+    assert max(saved) > 0
+    assert not (tmp_path / "10_seed0").exists()

@@ -94,6 +94,8 @@ def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
     classes = data_config.get("classes")
     if classes is not None:
         dataset = of_classes(dataset, f"data.classes is {tuple(classes)}", tuple(classes))
+        named = f"{dataset.name}[{','.join(map(str, classes))}]"  # its numbers are others
+        dataset = dataclasses.replace(dataset, name=named)
     held_out = data_config.get("held_out_class")
     if held_out is None or split != data_config.train_split:
         return dataset

@@ -12,9 +12,9 @@ from ebm_jax.evaluation.classifier import predict
 from ebm_jax.evaluation.context import Context, sample_chunks
 from ebm_jax.evaluation.energy_distance import energy_distance
 from ebm_jax.evaluation.generation import judge_of
-from ebm_jax.evaluation.latents import Layers, check_layers, inferred
+from ebm_jax.evaluation.latents import Layers, check_layers, finite, inferred
 from ebm_jax.evaluation.posteriors import Posterior, has_inference, inferring_by
-from ebm_jax.evaluation.wording import chain_words, posterior_words
+from ebm_jax.evaluation.wording import posterior_words, prior_words
 from ebm_jax.reporting.scatter import plot_scatter_grid
 
 _KEPT = 3  # points of time along a chain
@@ -35,7 +35,7 @@ def run(context: Context) -> dict:
     """
     check_layers(context, "latent_scatter")
     config = context.config
-    target = _inferred(context, context)
+    target = _inferred(context, context, strict=True)
     prior, posterior = _prior(context), _posterior(context)
     results = {
         f"layer_{i + 1}/{kind}": _distance(prior[title].layers[i], target.layers[i])
@@ -57,17 +57,17 @@ def run(context: Context) -> dict:
             f"Layer {i + 1} of {len(target.layers)} (1 = bottom){directions}: prior chains (above) "
             "and posterior chains (below) after so many steps; colours are classes."
         )
-    count = len(target.classes)
+    count = config.eval.hierarchy_samples
     return {
         "metric": "energy_distance",
         "results": results,
         "num_samples": count,
         "protocol": (
             f"energy distance between the z of {count} prior samples and the aggregate posterior "
-            f"of {count} images of split {context.eval_set.split} ({posterior_words(config)}), "
-            "every latent in units of the posterior's standard deviation; prior "
-            f"{chain_words(config.sampler.prior, config.eval.prior_steps)}; the classes of samples "
-            "are those of the data set's own classifier; averaged weights"
+            f"of {len(target.classes)} images of split {context.eval_set.split} "
+            f"({posterior_words(config)}), every latent in units of the posterior's standard "
+            "deviation; the classes of samples are those of the data set's own classifier; "
+            f"averaged weights{prior_words(config, context.method.has_energy)}"
         ),
         "figures": figures,
     }
@@ -134,17 +134,17 @@ def _drawn(context: Context, **options) -> Cloud:
     images = np.concatenate([chunk.images for chunk in chunks])
     if context.train_set.num_classes > 1 and context.config.data.channels == 1:
         classes = predict(judge_of(context).params, np.nan_to_num(images))
-        finite = np.all([np.isfinite(layer).all(axis=1) for layer in layers], axis=0)
-        return Cloud(layers, np.where(finite, classes, -1))  # a chain may diverge: no point then
-    return Cloud(layers, np.zeros(count, int))
+        return Cloud(layers, np.where(finite(layers), classes, -1))
+    return Cloud(layers, np.where(finite(layers), 0, -1))
 
 
-def _inferred(context: Context, by: Context) -> Cloud:
-    """Latents of the first images, by the method of `by`."""
+def _inferred(context: Context, by: Context, strict: bool = False) -> Cloud:
+    """Latents of the first images, by the method of `by`; class −1 where a chain diverged."""
     count = min(context.config.eval.hierarchy_samples, context.eval_set.num_examples)
-    layers = inferred(by, context.eval_set, "latent_scatter", count)
+    layers = inferred(by, context.eval_set, "latent_scatter", count, strict=strict)
     labelled = context.eval_set.num_classes > 1 and context.config.data.channels == 1
-    return Cloud(layers, context.eval_set.labels[:count] if labelled else np.zeros(count, int))
+    classes = context.eval_set.labels[:count] if labelled else np.zeros(count, int)
+    return Cloud(layers, np.where(finite(layers), classes, -1))
 
 
 def _distance(samples: np.ndarray, target: np.ndarray) -> float:

@@ -32,18 +32,18 @@ def drawn(context: Context, name: str, count: int) -> Layers:
     for chunk in sample_chunks(context, name, count, size, prior=prior):
         parts.append(jax.device_get(context.method.maps.to_u(context.state, chunk.latents)))
     u = _joined(parts)
-    bad = int(np.sum(~np.all([np.isfinite(layer).all(axis=1) for layer in u], axis=0)))
-    if bad:
-        raise ConfigError(
-            f"{bad} of {count} samples of the {prior} prior are not finite: the energies have run "
-            "away or the chain's steps are too long; look at task chains, lower "
-            "sampler.prior.step_size or train with a larger optim.energy_l2."
-        )
+    _check_finite(u, f"samples of the {prior} prior", "prior")
     return u
 
 
-def inferred(context: Context, dataset: Any, name: str, count: int | None = None) -> Layers:
-    """z of a data set's first `count` images (all by default), from the method's posterior."""
+def inferred(
+    context: Context, dataset: Any, name: str, count: int | None = None, *, strict: bool = True
+) -> Layers:
+    """z of a data set's first `count` images (all by default), from the method's posterior.
+
+    Raises:
+      ConfigError: `strict`, and a chain diverged.
+    """
     key = task_key(context, name)
     size, total = context.config.eval.batch_size, dataset.num_examples
     total = total if count is None else min(count, total)
@@ -55,7 +55,10 @@ def inferred(context: Context, dataset: Any, name: str, count: int | None = None
         images = data.to_float(dataset.fetch(index)[0], context.config.data.range)
         z = context.method.posterior(context.state, images, key, index)
         parts.append(tuple(np.asarray(layer)[: total - start] for layer in z))
-    return _joined(parts)
+    z = _joined(parts)
+    if strict:
+        _check_finite(z, "draws of the posterior", "posterior")
+    return z
 
 
 def decoded(context: Context, u: Layers) -> np.ndarray:
@@ -67,6 +70,21 @@ def decoded(context: Context, u: Layers) -> np.ndarray:
         part = tuple(layer[start : start + size] for layer in u)
         images.append(np.asarray(maps.decode(state, maps.to_z(state, part))))
     return np.concatenate(images)
+
+
+def finite(layers: Layers) -> np.ndarray:
+    """Which examples' latents are, bool [N]."""
+    return np.all([np.isfinite(layer).all(axis=1) for layer in layers], axis=0)
+
+
+def _check_finite(layers: Layers, what: str, chain: str) -> None:
+    bad = int(np.sum(~finite(layers)))
+    if bad:
+        raise ConfigError(
+            f"{bad} of {len(layers[0])} {what} are not finite: the energies have run away or the "
+            f"chain's steps are too long; look at task chains, lower sampler.{chain}.step_size or "
+            "train with a larger optim.energy_l2."
+        )
 
 
 def _joined(parts) -> Layers:

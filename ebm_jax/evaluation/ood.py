@@ -88,7 +88,7 @@ def open_outside(config: ml_collections.ConfigDict) -> data.Dataset:
         raise ConfigError(
             f"eval.ood_data is '{name}', the data set of the model itself; name another."
         )
-    fields = {"name": name, "crop": 0, "held_out_class": None}
+    fields = {"name": name, "crop": 0, "classes": None, "held_out_class": None}
     other = ml_collections.ConfigDict(config.data.to_dict() | fields)
     try:
         return data.open_dataset(other, split)

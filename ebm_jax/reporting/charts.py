@@ -92,7 +92,8 @@ def plot_points(
     x = np.arange(len(places))
     for index, (name, points) in enumerate(series.items()):
         mean = np.array([np.nan if point is None else point["mean"] for point in points])
-        error = np.array([(point or {}).get("std") or 0.0 for point in points])
+        spreads = [None if point is None else point["std"] for point in points]
+        error = np.array([np.nan if spread is None else spread for spread in spreads])
         style = line_style(index)
         axes.errorbar(
             x, mean, error, label=name, linewidth=1.4, marker="o", markersize=3.5,
@@ -102,8 +103,10 @@ def plot_points(
         style = _CHANCE | {"color": COLOURS[(len(series) + index) % len(COLOURS)]}
         axes.axhline(height, label=name, **style)
     axes.set_xticks(x, places)
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-    axes.margins(x=0.08)
+    axes.margins(x=0.08, y=0.08)
+    low, high = axes.get_ylim()
+    if 0 < low < 0.6 * high:  # near enough to zero to show it
+        axes.set_ylim(0, high)
     draw_legend(axes, [*series, *levels])
     return save_figure(path, figure)
 
@@ -238,7 +241,8 @@ def plot_profile_panels(
             style = line_style(index)
             lower, upper = band_of(mean, spread, name)
             axes.fill_between(x, lower, upper, color=style["color"], alpha=0.13, linewidth=0)
-            (handles[name],) = axes.plot(x, mean, linewidth=1.2, **style)
+            marker = {"marker": "o", "markersize": 3} if len(x) <= 24 else {}
+            (handles[name],) = axes.plot(x, mean, linewidth=1.2, **marker, **style)
         for name, value in marks.items():
             handles[name] = axes.axvline(value, **_MARK)
         axes.margins(x=0.02)

@@ -31,7 +31,8 @@ def plot_scatter_grid(
     columns = max(len(clouds) for clouds in rows.values())
     size = (1.65 * columns + 0.4, 1.8 * len(rows) + 0.45)
     figure, all_axes = new_panels(columns, size, rows=len(rows))
-    everything = np.concatenate([p for clouds in rows.values() for p, _ in clouds.values()])
+    shown = [p[c >= 0] for clouds in rows.values() for p, c in clouds.values()]
+    everything = np.concatenate(shown)
     low, high = _limits(everything)
     seen: dict[int, object] = {}
     for number, (name, clouds) in enumerate(rows.items()):

@@ -105,6 +105,7 @@ def test_some_classes_alone_are_kept_in_every_split(make_config, split):
     whole = open_dataset(make_config(), split)
     some = open_dataset(make_config(classes=(0, 2)), split)
     kept = np.isin(whole.labels, (0, 2))
+    assert some.name == "digits[0,2]"
     np.testing.assert_array_equal(some.labels, whole.labels[kept])
     everything = np.arange(some.num_examples)
     expected = whole.fetch(np.flatnonzero(kept))[0]
