@@ -14,7 +14,8 @@ import ebm_jax.nn
 from benchmarks.report import Row
 from benchmarks.timing import Times, interleaved
 from ebm_jax.nn.convolution import choose, shape_of
-from ebm_jax.nn.convolution_forms import FORMS, Geometry, kind_of
+from ebm_jax.nn.convolution_forms import FORMS
+from ebm_jax.nn.convolution_geometry import Geometry, kind_of
 
 _LOOPED = 4  # steps of the chain in which forward and input passes are measured
 TABLE = Path(ebm_jax.nn.__file__).parent / "convolution_times.json"

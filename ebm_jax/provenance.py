@@ -59,7 +59,8 @@ def record_run(config: Any, workdir: Path, step: int) -> None:
     """Writes `config.json`: resolved config, command, versions, hardware and git commit.
 
     A setting that differs from before is named in a warning and kept in the list `changes`, with
-    the step from which the new value holds; the length of the run is meant to be extended.
+    the step from which the new value holds; the length of the run is meant to be extended. So is
+    another commit, unless the run is finished.
 
     Args:
       config: the resolved config.
@@ -82,19 +83,26 @@ def record_run(config: Any, workdir: Path, step: int) -> None:
         )
     warn_of_changes(config, workdir, ignored=_INDIFFERENT)
     previous = _recorded(workdir)
-    earlier = previous.get("changes", [])
-    begun = {key: previous[key] for key in origin() if step and key in previous}
+    here = origin()
+    begun = {key: previous[key] for key in here if step and key in previous}
+    notes = list(changes.values())
+    if 0 < step < config.train.num_steps and begun.get("git_commit") not in (
+        None,
+        here["git_commit"],
+    ):
+        notes.append(f"git_commit: {begun['git_commit']} → {here['git_commit']}")
     write_json(
         workdir / "config.json",
         {
             "config": json.loads(json.dumps(config.to_dict())),
-            **origin() | begun,  # of the process that began the run
+            **here | begun,  # of the process that began the run
             "versions": {
                 "python": platform.python_version(),
                 **{name: metadata.version(name) for name in _PACKAGES},
             },
             "started": previous.get("started", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
-            "changes": earlier + [{"step": step, "setting": t} for t in changes.values()],
+            "changes": previous.get("changes", [])
+            + [{"step": step, "setting": text} for text in notes],
         },
     )
 

@@ -38,6 +38,22 @@ def test_changed_settings_are_named(tmp_path):
     assert changes[0]["setting"] == "optim.energy.learning_rate: 0.0002 → 0.5"
 
 
+def test_a_run_that_goes_on_with_other_code_says_so(tmp_path, monkeypatch):
+    config = tiny_config()
+    for commit, step in (
+        ("a" * 40, 0),
+        ("a" * 40, 10),
+        ("b" * 40, 20),
+        ("c" * 40, config.train.num_steps),
+    ):
+        monkeypatch.setattr(provenance, "git_commit", lambda commit=commit: commit)
+        provenance.record_run(config, tmp_path, step)
+    record = json.loads((tmp_path / "config.json").read_text())
+    assert record["git_commit"] == "a" * 40
+    expected = {"step": 20, "setting": f"git_commit: {'a' * 40} → {'b' * 40}"}
+    assert record["changes"] == [expected]  # a finished run's later evaluation is no change
+
+
 @pytest.mark.parametrize(
     "setting, value",
     [

@@ -26,8 +26,7 @@ from ebm_jax.evaluation.likelihood import (
     tune_steps,
 )
 from ebm_jax.methods.evidence import temperatures
-from ebm_jax.reporting.curves import draw_curves, plot_histograms, render
-from ebm_jax.reporting.files import write_bytes
+from ebm_jax.reporting.curves import draw_curves, plot_histograms, save_figure
 
 _TUNED_ON = 64  # images
 _SHORTER = (16, 4)  # the convergence figure has schedules shorter by these
@@ -292,4 +291,4 @@ def _draw(folder: Path, partition, real, simulated, shorter, first, num) -> None
     for line in axes.get_lines():
         line.set_marker("o")
         line.set_markersize(3)
-    write_bytes(folder / "likelihood_convergence.png", render(figure))
+    save_figure(folder / "likelihood_convergence.png", figure)

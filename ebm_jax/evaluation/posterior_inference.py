@@ -18,9 +18,9 @@ from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context, task_key
 from ebm_jax.evaluation.detection import auprc
 from ebm_jax.evaluation.latents import check_layers
-from ebm_jax.evaluation.posteriors import STARTS, Posterior, has_inference, inferring_by
+from ebm_jax.evaluation.posteriors import Posterior, has_inference, inferring_by
 from ebm_jax.evaluation.scoring import scored
-from ebm_jax.evaluation.wording import chain_words
+from ebm_jax.evaluation.wording import START_WORDS, chain_words
 from ebm_jax.reporting.charts import plot_profile_panels
 
 _FAR = 1e6  # nats: a chain that gets there has diverged
@@ -164,7 +164,7 @@ def _draw(context: Context, found: dict[Posterior, shards.Arrays]) -> None:
         ("mean squared error", lambda a: a["mse"]),
     ):
         lines = {}
-        for start, words in STARTS.items():
+        for start in ("inference", "normal"):
             points = [found.get(Posterior(start, number)) for number in steps]
             if any(points):
                 gap = np.full(3, np.nan)
@@ -176,7 +176,7 @@ def _draw(context: Context, found: dict[Posterior, shards.Arrays]) -> None:
                         for p in points
                     ]
                 )
-                lines[words] = (middle, np.stack([low, high]))
+                lines[f"from {START_WORDS[start]}"] = (middle, np.stack([low, high]))
         panels[title] = lines
     path = context.folder / "posterior_inference.png"
     plot_profile_panels(path, np.asarray(steps), panels, marks={})

@@ -5,13 +5,12 @@ from typing import Any, NamedTuple
 
 from ebm_jax import methods
 from ebm_jax.evaluation.context import Context
+from ebm_jax.evaluation.wording import START_WORDS
 from ebm_jax.inference import on_all_devices
-
-STARTS = {"inference": "from q(z|x)", "normal": "from N(0, I)"}  # of a chain → in words
 
 
 class Posterior(NamedTuple):
-    """`num_steps` Langevin steps of `sampler.posterior` from `start`, a key of STARTS; q for 0."""
+    """`num_steps` Langevin steps of `sampler.posterior` from `start`, its `init`; q for 0."""
 
     start: str
     num_steps: int
@@ -20,7 +19,7 @@ class Posterior(NamedTuple):
     def words(self) -> str:
         """As a row's name; rows of up to 999 steps sort by them."""
         plural = "" if self.num_steps == 1 else "s"
-        return f"{self.num_steps:03d} step{plural} {STARTS[self.start]}"
+        return f"{self.num_steps:03d} step{plural} from {START_WORDS[self.start]}"
 
 
 def has_inference(context: Context) -> bool:

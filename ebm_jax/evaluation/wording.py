@@ -2,6 +2,8 @@
 
 from typing import Any
 
+START_WORDS = {"normal": "N(0, I)", "ancestral": "p_β", "inference": "q(z|x)"}  # of `init`
+
 
 def chain_words(chain: Any, num_steps: int | None = None) -> str:
     """A chain's settings, e.g. '60 Langevin steps of 0.4 in u-space'."""
@@ -22,8 +24,7 @@ def posterior_words(config: Any) -> str:
     if config.eval.posterior == "inference":
         return "z from q(z|x)"
     chain = config.sampler.posterior
-    start = {"normal": "N(0, I)", "ancestral": "p_β", "inference": "q(z|x)"}[chain.init]
-    return f"z by {chain_words(chain)} from {start}"
+    return f"z by {chain_words(chain)} from {START_WORDS[chain.init]}"
 
 
 def redraw_words(config: Any) -> str:

@@ -13,7 +13,8 @@ from importlib import resources
 
 import jax
 
-from ebm_jax.nn.convolution_forms import FORMS, Geometry, kind_of
+from ebm_jax.nn.convolution_forms import FORMS
+from ebm_jax.nn.convolution_geometry import Geometry, kind_of
 
 # (pixels read by the kernel's taps, C_in, C_out, taps): what a pass's time depends on.
 Shape = tuple[int, int, int, int]

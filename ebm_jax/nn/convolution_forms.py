@@ -13,58 +13,14 @@ them by kind of convolution and pass; "lax" is always there and serves every geo
 import itertools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from ebm_jax.nn.convolution_geometry import Geometry
 from ebm_jax.nn.dense import transposed as _transposed
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
-Pair = tuple[int, int]
-
-
-class Geometry(NamedTuple):
-    """What is static about a convolution; hashable.
-
-    Attributes:
-      transposed: whether `strides` dilate the input (a transposed convolution) or the window.
-      input_size, kernel_size, strides: (rows, columns).
-      padding: ((top, bottom), (left, right)) around the input, for a transposed convolution around
-        the dilated one.
-      groups: of channels.
-    """
-
-    transposed: bool
-    input_size: Pair
-    kernel_size: Pair
-    strides: Pair
-    padding: tuple[Pair, Pair]
-    groups: int = 1
-
-    @property
-    def output_size(self) -> Pair:
-        sizes = []
-        axes = zip(self.input_size, self.kernel_size, self.strides, self.padding, strict=True)
-        for size, taps, stride, (low, high) in axes:
-            if self.transposed:
-                sizes.append((size - 1) * stride + 1 + low + high - taps + 1)
-            else:
-                sizes.append((size + low + high - taps) // stride + 1)
-        return tuple(sizes)
-
-    @property
-    def is_pointwise(self) -> bool:
-        """A matrix product at every position."""
-        unit = self.kernel_size == self.strides == (1, 1) and self.padding == ((0, 0), (0, 0))
-        return unit and self.groups == 1
-
-    @property
-    def is_from_one_pixel(self) -> bool:
-        """Every output position is one matrix product of the only input position."""
-        full = tuple((taps - 1, taps - 1) for taps in self.kernel_size)
-        return self.input_size == (1, 1) and self.padding == full and self.groups == 1
-
 
 # The reference.
 
@@ -187,7 +143,7 @@ def _phases_input(kernel, dy, g: Geometry):
 
 
 def _products_input(kernel, dy, g: Geometry):
-    """For strided convolutions of few positions, where the phases' convolutions are slow."""
+    """For strided convolutions: nearly always their fastest input pass on a CPU."""
     return _products_forward(dy, _turned(kernel), _adjoint(g))
 
 
@@ -450,20 +406,3 @@ FORMS: dict[str, dict[str, dict[str, Form]]] = {
         "kernel": {"lax": _lax_kernel},
     },
 }
-
-
-def kind_of(g: Geometry, channels: int, features: int) -> str:
-    """The key of FORMS for a geometry with C_in and C_out channels."""
-    if g.groups > 1:
-        depthwise = g.groups == channels == features and g.strides == (1, 1)
-        return "depthwise" if depthwise and not g.transposed else "grouped"
-    if g.is_pointwise:
-        return "pointwise"
-    if g.is_from_one_pixel and g.transposed:
-        return "from_one_pixel"
-    if g.strides == (1, 1) and not g.transposed:
-        return "ordinary"
-    large = g.output_size if g.transposed else g.input_size
-    axes = zip(large, g.strides, g.kernel_size, strict=True)
-    even = all(size % stride == 0 and taps >= stride for size, stride, taps in axes)
-    return ("transposed" if g.transposed else "strided") + ("" if even else "_ragged")
