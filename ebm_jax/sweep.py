@@ -33,9 +33,9 @@ class Point(NamedTuple):
     workdir: Path
     arguments: list[str]
 
-    @property
-    def words(self) -> str:
-        return f"{self.value or 'the baseline'}, seed {self.seed}"
+    def words(self, setting: str) -> str:
+        what = "the baseline" if self.value is None else f"{setting} = {self.value}"
+        return f"{what}, seed {self.seed}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
             _check(point, options.task)
         diverged = []
         for number, point in enumerate(points, 1):
-            print(f"\nrun {number} of {len(points)}: {options.over} = {point.words}", flush=True)
+            print(f"\nrun {number} of {len(points)}: {point.words(options.over)}", flush=True)
             if _run(point, stop) == DivergedError.exit_code:
                 diverged.append(point.workdir)
         for path in write_ablation(

@@ -60,6 +60,28 @@ def task_key(context: Context, name: str) -> jax.Array:
     return randomness.stream(jax.random.key(context.config.seed), f"eval/{name}")
 
 
+def images_of(
+    context: Context, dataset: Any, examples: np.ndarray, start: int, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """examples[start : start + size] of a data set, for functions compiled for one size.
+
+    A chunk that goes beyond the end repeats the last example; cut what comes of it.
+
+    Args:
+      context: the checkpoint.
+      dataset: data.Dataset.
+      examples: int [N], indices in the data set.
+      start: of the chunk.
+      size: of the chunk.
+
+    Returns:
+      Images [size, H, W, C] in `data.range`, and their indices, int32 [size].
+    """
+    index = examples[np.minimum(np.arange(start, start + size), len(examples) - 1)]
+    images = data.to_float(dataset.fetch(index)[0], context.config.data.range)
+    return images, index.astype(np.int32)
+
+
 def sample_chunks(
     context: Context, name: str, num_samples: int, batch_size: int, *, skip: int = 0, **options
 ) -> Iterator[Any]:
@@ -112,9 +134,7 @@ def reconstruction_chunks(
     last = total if limit is None else min(limit, total)
     for start in range(skip * size, last, size):
         context.poll()
-        # Padded with the last example: one compiled shape for all chunks.
-        index = np.minimum(np.arange(start, start + size), total - 1).astype(np.int32)
-        images = data.to_float(dataset.fetch(index)[0], context.config.data.range)
+        images, index = images_of(context, dataset, np.arange(last), start, size)
         restored = context.method.reconstruct(context.state, images, key, index)
         count = min(size, last - start)
         yield images[:count], np.asarray(restored)[:count]

@@ -8,9 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ebm_jax import data
 from ebm_jax.errors import ConfigError
-from ebm_jax.evaluation.context import Context, sample_chunks, task_key
+from ebm_jax.evaluation.context import Context, images_of, sample_chunks, task_key
 
 Layers = tuple[np.ndarray, ...]  # [N, D_i] each, bottom layer first
 
@@ -50,9 +49,7 @@ def inferred(
     parts = []
     for start in range(0, total, size):
         context.poll()
-        # Padded with the last example: one compiled shape for all chunks.
-        index = np.minimum(np.arange(start, start + size), total - 1).astype(np.int32)
-        images = data.to_float(dataset.fetch(index)[0], context.config.data.range)
+        images, index = images_of(context, dataset, np.arange(total), start, size)
         z = context.method.posterior(context.state, images, key, index)
         parts.append(tuple(np.asarray(layer)[: total - start] for layer in z))
     z = _joined(parts)

@@ -12,10 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from ebm_jax import data
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import shards
-from ebm_jax.evaluation.context import Context, task_key
+from ebm_jax.evaluation.context import Context, images_of, task_key
 from ebm_jax.evaluation.detection import auprc
 from ebm_jax.evaluation.latents import check_layers
 from ebm_jax.evaluation.posteriors import Posterior, has_inference, inferring_by
@@ -97,10 +96,8 @@ def _measured(context: Context, posterior: Posterior, examples: np.ndarray) -> s
     def make(number):
         nonlocal compiled
         context.poll()
-        places = np.minimum(np.arange(number * size, (number + 1) * size), count - 1)
-        index = examples[places]
-        images = data.to_float(context.eval_set.fetch(index)[0], config.data.range)
-        arguments = (context.state, images, key, index.astype(np.int32))
+        images, index = images_of(context, context.eval_set, examples, number * size, size)
+        arguments = (context.state, images, key, index)
         if not compiled:  # so that compiling is not timed
             jax.block_until_ready(method.posterior(*arguments))
             compiled = True

@@ -6,9 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ebm_jax import data
 from ebm_jax.evaluation import shards
-from ebm_jax.evaluation.context import Context, task_key
+from ebm_jax.evaluation.context import Context, images_of, task_key
 from ebm_jax.evaluation.wording import posterior_words
 
 Terms = dict[str, np.ndarray]  # name → float64 [N]
@@ -80,14 +79,11 @@ def _terms(context: Context, key, dataset, examples, start: int, size: int, k: i
     """Terms of examples[start : start + size], evaluated in a full chunk."""
     context.poll()
     method = context.method
-    # The last chunk repeats an example rather than be compiled for a shape of its own.
-    index = examples[np.minimum(np.arange(start, start + size), len(examples) - 1)]
-    pixels, _ = dataset.fetch(index)
-    images = data.to_float(pixels, context.config.data.range)
+    images, index = images_of(context, dataset, examples, start, size)
     sums: Terms = {}
     num = context.config.eval.score_samples
     for draw in range(num):
-        arguments = (context.state, images, jax.random.fold_in(key, draw), index.astype(np.int32))
+        arguments = (context.state, images, jax.random.fold_in(key, draw), index)
         if method.log_terms is None:
             drawn = {"score": method.log_score(*arguments, k=k)}
         else:
