@@ -11,6 +11,7 @@ from configs import base, ladders
 def get_config(variant: str = "full"):
     c = base.get_config()
     ladders.learning(c, precision=1 / (2 * 0.3**2))
+    ladders.two_phases(c)
     c.model.latent_sizes = (8, 8, 8)
     c.model.generator.hidden = (128, 128, 128)
     c.model.inference.hidden = (128, 128, 128)
@@ -18,12 +19,6 @@ def get_config(variant: str = "full"):
     c.sampler.prior.num_steps = 60
     c.sampler.prior.step_size = 0.3
     c.optim.energy.learning_rate = 1e-4
-    for group in ("generator", "inference", "energy"):
-        c.optim[group].b1, c.optim[group].b2 = 0.9, 0.999
-        c.optim[group].decay_per_epoch = 1.0
-    c.optim.generator.learning_rate = c.optim.inference.learning_rate = 1e-3
-    c.optim.generator.joint_learning_rate = c.optim.inference.joint_learning_rate = 1e-4
-    c.optim.generator.l2 = c.optim.inference.l2 = 0.0
     c.train.num_steps = 8_000
     c.train.warmup_steps = 4_000
     c.train.steps_per_dispatch = 5

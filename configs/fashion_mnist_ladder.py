@@ -2,6 +2,8 @@
 
 TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/fashion_mnist_ladder.py --workdir runs/fashion_mnist_ladder
+
+The task `ood` tells MNIST from it.
 """
 
 from configs import mnist_ladder
@@ -10,4 +12,6 @@ from configs import mnist_ladder
 def get_config(variant: str = "full"):
     c = mnist_ladder.get_config(variant)
     c.data.name = "fashion_mnist"
+    c.eval.ood_data = "mnist"
+    c.eval.tasks = (*c.eval.tasks, "ood")
     return c

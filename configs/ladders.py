@@ -23,6 +23,19 @@ def learning(c, *, precision: float) -> None:
     c.data.batch_size = 100
 
 
+def two_phases(c) -> None:
+    """Learning that small models reach in minutes: a warm-up as a ladder VAE, then the energy.
+
+    In the second phase generator and inference net are slow, so that the energy can follow.
+    """
+    for group in ("generator", "inference", "energy"):
+        c.optim[group].b1, c.optim[group].b2 = 0.9, 0.999
+        c.optim[group].decay_per_epoch = 1.0
+    for group in ("generator", "inference"):
+        c.optim[group].learning_rate, c.optim[group].joint_learning_rate = 1e-3, 1e-4
+        c.optim[group].l2 = 0.0
+
+
 def five_layers(c) -> None:
     """The nets of the paper's FID models: 5 × 10 latents, concatenated maps (32 px: 55.3 M)."""
     c.model.latent_sizes = (10, 10, 10, 10, 10)

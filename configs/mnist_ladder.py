@@ -1,8 +1,8 @@
-"""Ladder model, three layers of two latents, with the paper's nets on MNIST (ICCV 2023).
+"""Ladder model, three layers of two latents, dense nets, on MNIST (ICCV 2023).
 
 TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/mnist_ladder.py --workdir runs/mnist_ladder
 
-Not run yet.
+`mnist_ladder_conv` has the paper's nets.
 """
 
 from configs import base, ladders
@@ -12,13 +12,26 @@ def get_config(variant: str = "full"):
     c = base.get_config()
     c.data.name = "mnist"
     c.data.image_size = 28
-    ladders.learning(c, precision=3)
-    ladders.three_layers(c)
-    c.train.num_steps = 12_000  # 20 epochs
+    ladders.learning(c, precision=1 / (2 * 0.3**2))
+    ladders.two_phases(c)
+    c.model.latent_sizes = (2, 2, 2)
+    c.model.generator.hidden = (512, 512, 512)
+    c.model.inference.hidden = (512, 512, 512)
+    c.model.energy.hidden = (128, 128)
+    c.model.energy.spectral_norm = False  # 1-Lipschitz it tilts six latents too little
+    c.model.energy.zero_init = True
+    c.sampler.prior.num_steps = 60
+    c.sampler.prior.step_size = 0.4
+    c.optim.energy.learning_rate = 1e-4
+    c.optim.energy_l2 = 1e-2
+    c.stability.max_energy = 100.0  # a healthy run stays below 10
+    c.train.num_steps = 12_000
+    c.train.warmup_steps = 8_000
     c.train.steps_per_dispatch = 5
     c.train.log_every = 500
     c.train.checkpoint_every = 1_000
     c.train.image_every = 4_000
+    c.eval.tasks = ("fd_classifier", "chains", "reconstruction", "hierarchy", "latent_classifier")
     c.eval.num_samples = 10_000
     c.eval.batch_size = 1_000
     return base.finish(c, variant)
