@@ -1,4 +1,4 @@
-"""`mnist_ladder` on Fashion-MNIST.
+"""`mnist_ladder` on Fashion-MNIST, twelve latents on top.
 
 TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/fashion_mnist_ladder.py --workdir runs/fashion_mnist_ladder
@@ -12,6 +12,7 @@ from configs import mnist_ladder
 def get_config(variant: str = "full"):
     c = mnist_ladder.get_config(variant)
     c.data.name = "fashion_mnist"
+    c.model.latent_sizes = (2, 4, 12)
     c.eval.ood_data = "mnist"
     c.eval.tasks = (*c.eval.tasks, "ood")
     return c

@@ -1,4 +1,4 @@
-"""Ladder model, three layers of 2, 2 and 10 latents, dense nets, on MNIST (ICCV 2023).
+"""Ladder model, three layers of 2, 4 and 6 latents, dense nets, on MNIST (ICCV 2023).
 
 TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/mnist_ladder.py --workdir runs/mnist_ladder
 
@@ -14,18 +14,18 @@ def get_config(variant: str = "full"):
     c.data.image_size = 28
     ladders.learning(c, precision=1 / (2 * 0.3**2))
     ladders.two_phases(c)
-    c.model.latent_sizes = (2, 2, 10)
+    c.model.latent_sizes = (2, 4, 6)
     c.model.generator.hidden = (128, 256, 512)  # equal widths leave the class to every layer
     c.model.inference.hidden = (128, 256, 512)
-    c.model.energy.hidden = (128, 128)
+    c.model.energy.hidden = (256, 256)
     c.model.energy.spectral_norm = False  # 1-Lipschitz it tilts the prior too little
     c.model.energy.zero_init = True
     c.sampler.prior.num_steps = 60
     c.sampler.prior.step_size = 0.4
-    c.optim.energy.learning_rate = 1e-4
+    c.optim.energy.learning_rate = 3e-4
     c.optim.energy_l2 = 1e-2
     c.stability.max_energy = 100.0  # a healthy run stays below 10
-    c.train.num_steps = 12_000
+    c.train.num_steps = 13_000
     c.train.warmup_steps = 8_000
     c.train.steps_per_dispatch = 5
     c.train.log_every = 500
