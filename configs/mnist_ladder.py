@@ -2,7 +2,9 @@
 
 TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/mnist_ladder.py --workdir runs/mnist_ladder
 
-`mnist_ladder_conv` has the paper's nets.
+Four minutes on 2 CPU cores. fd_classifier 7.5 for the EBM prior, 48.4 for its Gaussian (seed 0); a
+class in 18, 43 and 83 % of samples changes with layer 1, 2 and 3. `mnist_ladder_conv` has the
+paper's nets.
 """
 
 from configs import base, ladders
