@@ -4,6 +4,8 @@ TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/mnist01_ladder.py --workdir runs/mnist01_ladder
 
 The task `latent_scatter` draws both layers' prior and posterior chains.
+Two minutes on 2 CPU cores. Energy distance to the aggregate posterior 0.0007 and 0.0056 (layers 1
+and 2) where the Gaussian prior has 0.109 and 0.185; fd_classifier 0.88 and 18.7 (seed 0).
 """
 
 from configs import base, mnist_ladder
