@@ -11,7 +11,7 @@ from configs import base, ladders
 def get_config(variant: str = "full"):
     c = base.get_config()
     ladders.learning(c, precision=1 / (2 * 0.3**2))
-    ladders.two_phases(c)
+    ladders.two_phases(c, warmup_steps=4_000)
     c.model.latent_sizes = (8, 8, 8)
     c.model.generator.hidden = (128, 128, 128)
     c.model.inference.hidden = (128, 128, 128)
@@ -20,7 +20,6 @@ def get_config(variant: str = "full"):
     c.sampler.prior.step_size = 0.3
     c.optim.energy.learning_rate = 1e-4
     c.train.num_steps = 8_000
-    c.train.warmup_steps = 4_000
     c.train.steps_per_dispatch = 5
     c.train.log_every = 500
     c.train.checkpoint_every = 2_000

@@ -23,11 +23,28 @@ def learning(c, *, precision: float) -> None:
     c.data.batch_size = 100
 
 
-def two_phases(c) -> None:
+def on_mnist(c) -> None:
+    """The data set and how often a run on it is looked at."""
+    c.data.name = "mnist"
+    c.data.image_size = 28
+    c.train.steps_per_dispatch = 5
+    c.train.log_every = 500
+    c.train.checkpoint_every = 1_000
+    c.train.image_every = 4_000
+    c.eval.num_samples = 10_000
+    c.eval.batch_size = 1_000
+
+
+def two_phases(c, *, warmup_steps: int) -> None:
     """Learning that small models reach in minutes: a warm-up as a ladder VAE, then the energy.
 
     In the second phase generator and inference net are slow, so that the energy can follow.
+
+    Args:
+      c: a config.
+      warmup_steps: of the first phase.
     """
+    c.train.warmup_steps = warmup_steps
     for group in ("generator", "inference", "energy"):
         c.optim[group].b1, c.optim[group].b2 = 0.9, 0.999
         c.optim[group].decay_per_epoch = 1.0

@@ -4,8 +4,9 @@ TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/mnist012_joint.py --workdir runs/mnist012_joint
 
 The task `latent_scatter` draws both layers' prior and posterior chains.
-Two minutes on 2 CPU cores. Energy distance to the aggregate posterior 0.002 and −0.002 (layers 1,
-2) where the Gaussian prior has 0.024 and 0.004 (seed 0).
+Two minutes on 2 CPU cores. Energy distance of layer 1 to the aggregate posterior 0.002 after 60
+steps and 0.006 after 2 500, where the Gaussian prior has 0.024; layer 2 is nearly Gaussian already:
+0.004 (seed 0).
 """
 
 from configs import mnist01_joint

@@ -4,8 +4,9 @@ TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/mnist01_joint.py --workdir runs/mnist01_joint
 
 The task `latent_scatter` draws both layers' prior and posterior chains.
-Three minutes on 2 CPU cores. Energy distance to the aggregate posterior 0.0025 and −0.0009 (layers
-1, 2) where the Gaussian prior has 0.034 and 0.002 (seed 0): layer 2 is Gaussian already.
+Three minutes on 2 CPU cores. Energy distance of layer 1 to the aggregate posterior 0.0025 after 60
+steps and 0.0049 after 2 500, where the Gaussian prior has 0.034; layer 2 is Gaussian already: 0.002
+(seed 0).
 """
 
 from configs import base, mnist_joint

@@ -1,4 +1,4 @@
-"""Ladder VAE on mnist: the nets of `mnist_ladder`, no energy (the baseline of ICCV 2023).
+"""Ladder VAE on MNIST: the nets of `mnist_ladder`, no energy (the baseline of ICCV 2023).
 
 TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/mnist_lvae.py --workdir runs/mnist_lvae
 

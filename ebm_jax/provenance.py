@@ -59,8 +59,8 @@ def record_run(config: Any, workdir: Path, step: int) -> None:
     """Writes `config.json`: resolved config, command, versions, hardware and git commit.
 
     A setting that differs from before is named in a warning and kept in the list `changes`, with
-    the step from which the new value holds; the length of the run is meant to be extended. So is
-    another commit, unless the run is finished.
+    the step from which the new value holds; the length of the run is meant to be extended. The
+    commits that trained it are the list `commits`, each with its first step.
 
     Args:
       config: the resolved config.
@@ -85,12 +85,6 @@ def record_run(config: Any, workdir: Path, step: int) -> None:
     previous = _recorded(workdir)
     here = origin()
     begun = {key: previous[key] for key in here if step and key in previous}
-    notes = list(changes.values())
-    if 0 < step < config.train.num_steps and begun.get("git_commit") not in (
-        None,
-        here["git_commit"],
-    ):
-        notes.append(f"git_commit: {begun['git_commit']} → {here['git_commit']}")
     write_json(
         workdir / "config.json",
         {
@@ -102,9 +96,23 @@ def record_run(config: Any, workdir: Path, step: int) -> None:
             },
             "started": previous.get("started", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
             "changes": previous.get("changes", [])
-            + [{"step": step, "setting": text} for text in notes],
+            + [{"step": step, "setting": text} for text in changes.values()],
+            "commits": _commits(previous, here["git_commit"], step, config.train.num_steps),
         },
     )
+
+
+def _commits(previous: dict, commit: str, step: int, num_steps: int) -> list[dict[str, Any]]:
+    """[{step, git_commit}] of the code that has trained a run; warns of another than before."""
+    if not step:
+        return [{"step": 0, "git_commit": commit}]
+    begun = [{"step": 0, "git_commit": previous.get("git_commit", "unknown")}]
+    commits = previous.get("commits", begun)  # older records have none
+    last = commits[-1]["git_commit"]
+    if step >= num_steps or last == commit:
+        return commits
+    warnings.warn(f"the run goes on with other code: {last} → {commit}", stacklevel=3)
+    return [*commits, {"step": step, "git_commit": commit}]
 
 
 def origin() -> dict[str, str]:

@@ -40,18 +40,22 @@ def test_changed_settings_are_named(tmp_path):
 
 def test_a_run_that_goes_on_with_other_code_says_so(tmp_path, monkeypatch):
     config = tiny_config()
-    for commit, step in (
-        ("a" * 40, 0),
-        ("a" * 40, 10),
-        ("b" * 40, 20),
-        ("c" * 40, config.train.num_steps),
-    ):
+    end = config.train.num_steps
+    warned = []
+    for commit, step in zip("aabbac", (0, 10, 20, 30, 35, end), strict=True):
         monkeypatch.setattr(provenance, "git_commit", lambda commit=commit: commit)
-        provenance.record_run(config, tmp_path, step)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            provenance.record_run(config, tmp_path, step)
+        warned.append([str(warning.message).split(": ")[-1] for warning in caught])
+    assert warned == [[], [], ["a → b"], [], ["b → a"], []]
     record = json.loads((tmp_path / "config.json").read_text())
-    assert record["git_commit"] == "a" * 40
-    expected = {"step": 20, "setting": f"git_commit: {'a' * 40} → {'b' * 40}"}
-    assert record["changes"] == [expected]  # a finished run's later evaluation is no change
+    assert record["git_commit"] == "a" and record["changes"] == []
+    found = [(entry["step"], entry["git_commit"]) for entry in record["commits"]]
+    assert found == [(0, "a"), (20, "b"), (35, "a")]  # none for the finished run's evaluation
+    provenance.record_run(config, tmp_path, 0)  # begun anew
+    record = json.loads((tmp_path / "config.json").read_text())
+    assert record["commits"] == [{"step": 0, "git_commit": "c"}]
 
 
 @pytest.mark.parametrize(

@@ -44,12 +44,15 @@ def runs(monkeypatch, tmp_path):
     return call
 
 
-def test_every_value_and_seed_is_a_run_of_its_own(runs, tmp_path):
+def test_every_value_and_seed_is_a_run_of_its_own(runs, tmp_path, capsys):
     code, seen = runs(
         *("--seeds", "0", "1", "--baseline", "configs/digits_hvae.py:quick"),
         "--config.train.num_steps=40",
     )
     assert code == 0
+    output = capsys.readouterr().out
+    assert "run 1 of 6: the baseline, seed 0\n" in output
+    assert "run 6 of 6: sampler.prior.num_steps = 10, seed 1\n" in output
     assert [(p.value, p.seed, p.workdir.name) for p in seen] == [
         (None, 0, "baseline_seed0"),
         ("5", 0, "5_seed0"),

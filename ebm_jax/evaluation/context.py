@@ -9,6 +9,7 @@ import numpy as np
 
 from ebm_jax import data, randomness
 from ebm_jax.errors import ConfigError
+from ebm_jax.evaluation.chunks import padded
 from ebm_jax.methods import InferenceState, Method
 
 
@@ -77,7 +78,7 @@ def images_of(
     Returns:
       Images [size, H, W, C] in `data.range`, and their indices, int32 [size].
     """
-    index = examples[np.minimum(np.arange(start, start + size), len(examples) - 1)]
+    index = examples[padded(start, size, len(examples))]
     images = data.to_float(dataset.fetch(index)[0], context.config.data.range)
     return images, index.astype(np.int32)
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from ebm_jax import randomness
 from ebm_jax.evaluation.bounds import bootstrap, effective_size, log_mean_exp, resampled
+from ebm_jax.evaluation.chunks import padded
 from ebm_jax.evaluation.iwae import iwae, iwae_points
 from ebm_jax.methods.base import Evidence
 
@@ -249,10 +250,7 @@ def _timed(task: Callable[[], Arrays]) -> Arrays:
 def _chunks(num: int, size: int) -> Iterator[tuple[slice, np.ndarray]]:
     """(slice, index [size]) of each chunk; the last index repeats to keep one compiled shape."""
     for start in range(0, num, size):
-        yield (
-            slice(start, min(start + size, num)),
-            np.minimum(np.arange(start, start + size), num - 1),
-        )
+        yield slice(start, min(start + size, num)), padded(start, size, num)
 
 
 def _chains(run, part: slice) -> Arrays:

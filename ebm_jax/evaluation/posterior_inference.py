@@ -161,19 +161,18 @@ def _draw(context: Context, found: dict[Posterior, shards.Arrays]) -> None:
         ("mean squared error", lambda a: a["mse"]),
     ):
         lines = {}
-        for start in ("inference", "normal"):
+        for start in dict.fromkeys(posterior.start for posterior in found):
             points = [found.get(Posterior(start, number)) for number in steps]
-            if any(points):
-                gap = np.full(3, np.nan)
-                low, middle, high = np.transpose(
-                    [
-                        gap
-                        if p is None or _diverged(p).mean() >= 0.25
-                        else np.quantile(value(p)[~_diverged(p)], (0.25, 0.5, 0.75))
-                        for p in points
-                    ]
-                )
-                lines[f"from {START_WORDS[start]}"] = (middle, np.stack([low, high]))
+            gap = np.full(3, np.nan)
+            low, middle, high = np.transpose(
+                [
+                    gap
+                    if p is None or _diverged(p).mean() >= 0.25
+                    else np.quantile(value(p)[~_diverged(p)], (0.25, 0.5, 0.75))
+                    for p in points
+                ]
+            )
+            lines[f"from {START_WORDS[start]}"] = (middle, np.stack([low, high]))
         panels[title] = lines
     path = context.folder / "posterior_inference.png"
     plot_profile_panels(path, np.asarray(steps), panels, marks={})

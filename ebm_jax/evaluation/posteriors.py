@@ -10,7 +10,7 @@ from ebm_jax.inference import on_all_devices
 
 
 class Posterior(NamedTuple):
-    """`num_steps` Langevin steps of `sampler.posterior` from `start`, its `init`; q for 0."""
+    """`num_steps` Langevin steps of `sampler.posterior` with `init` = `start`; q for 0."""
 
     start: str
     num_steps: int

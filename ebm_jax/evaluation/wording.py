@@ -2,7 +2,8 @@
 
 from typing import Any
 
-START_WORDS = {"normal": "N(0, I)", "ancestral": "p_β", "inference": "q(z|x)"}  # of `init`
+# sampler.posterior.init → in words
+START_WORDS = {"normal": "N(0, I)", "ancestral": "p_β", "inference": "q(z|x)"}
 
 
 def chain_words(chain: Any, num_steps: int | None = None) -> str:

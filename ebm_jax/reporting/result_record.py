@@ -103,6 +103,12 @@ def finished_run(workdir: str | Path, task: str, config: str) -> FinishedRun:
             f"Run '{workdir}' changed settings on its way (see `changes` in config.json), so no "
             "command repeats it; train it again in a new workdir."
         )
+    commits = [entry["git_commit"] for entry in record.info.get("commits", [])]
+    if len(commits) > 1:
+        raise ConfigError(
+            f"Run '{workdir}' was trained by the code of several commits ({', '.join(commits)}), "
+            "so none of them repeats it; train it again in a new workdir."
+        )
     seed = record.setting("seed")
     if type(seed) is not int:
         raise ConfigError(f"Run '{workdir}' has seed {seed!r} in config.json; it must be a number.")

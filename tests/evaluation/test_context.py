@@ -10,11 +10,11 @@ from tests.evaluation.untrained import context_of
 def test_a_chunk_beyond_the_end_repeats_the_last_example(tmp_path):
     context = context_of(tmp_path)
     examples = np.array([7, 2, 5])
-    images, index = images_of(context, context.eval_set, examples, 2, 3)
-    assert index.tolist() == [5, 5, 5] and index.dtype == np.int32
-    pixels = context.eval_set.fetch(np.array([5]))[0]
-    expected = data.to_float(pixels, context.config.data.range)
-    np.testing.assert_array_equal(images, np.repeat(expected, 3, axis=0))
+    for start, size, expected in ((0, 2, [7, 2]), (1, 3, [2, 5, 5])):
+        images, index = images_of(context, context.eval_set, examples, start, size)
+        assert index.tolist() == expected and index.dtype == np.int32
+        pixels = context.eval_set.fetch(np.array(expected))[0]
+        np.testing.assert_array_equal(images, data.to_float(pixels, context.config.data.range))
 
 
 def test_reconstructions_do_not_depend_on_the_chunks(tmp_path):

@@ -235,6 +235,7 @@ def test_merging_replaces_a_subject_and_keeps_the_others():
         ({}, {}, {"git_commit": "0123456789abcdef-dirty"}, "clean commit"),
         ({}, {}, {"git_commit": None}, "clean commit"),
         ({}, {}, {"git_commit": "fedcba9876543210"}, "different commits"),
+        ({}, {}, {"commits": [{"git_commit": "a"}, {"git_commit": "b"}]}, "commits (a, b)"),
         ({}, {}, {"hardware": "1 x Slow"}, "different hardware"),
         ({}, {}, {"command": "main --config configs/x.py:quick"}, "configs/x.py:quick"),
         ({"step_size": 0.1}, {}, {}, "differ in sampler.prior.step_size"),
