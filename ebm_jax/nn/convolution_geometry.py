@@ -46,6 +46,25 @@ class Geometry(NamedTuple):
         full = tuple((taps - 1, taps - 1) for taps in self.kernel_size)
         return self.input_size == (1, 1) and self.padding == full and self.groups == 1
 
+    @property
+    def adjoint(self) -> "Geometry":
+        """The convolution from y to x whose transpose this is (with its kernel turned round)."""
+        padding = tuple(
+            (taps - 1 - low, size + taps - 2 - (outputs - 1) * stride - (taps - 1 - low))
+            if stride > 1 and not self.transposed
+            else (taps - 1 - low, taps - 1 - high)
+            for size, taps, stride, outputs, (low, high) in zip(
+                self.input_size,
+                self.kernel_size,
+                self.strides,
+                self.output_size,
+                self.padding,
+                strict=True,
+            )
+        )
+        transposed = not self.transposed and self.strides != (1, 1)
+        return Geometry(transposed, self.output_size, self.kernel_size, self.strides, padding)
+
 
 def kind_of(g: Geometry, channels: int, features: int) -> str:
     """The key of `convolution_forms.FORMS` for a geometry with C_in and C_out channels."""

@@ -1,0 +1,43 @@
+"""The three passes of a convolution as `lax` has them: the reference, for every geometry.
+
+Arguments and results are those of `convolution_forms`.
+"""
+
+import jax
+
+from ebm_jax.nn.convolution_geometry import Geometry
+
+_NHWC = ("NHWC", "HWIO", "NHWC")
+
+
+def forward(x, kernel, g: Geometry):
+    """One `lax` convolution."""
+    window, dilation = ((1, 1), g.strides) if g.transposed else (g.strides, (1, 1))
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window,
+        g.padding,
+        lhs_dilation=dilation,
+        dimension_numbers=_NHWC,
+        feature_group_count=g.groups,
+    )
+
+
+def input_gradient(kernel, dy, g: Geometry):
+    """By differentiating the forward pass: linear in x, so no x is needed."""
+    channels = kernel.shape[2] * g.groups
+    shape = jax.ShapeDtypeStruct((dy.shape[0], *g.input_size, channels), dy.dtype)
+    return jax.linear_transpose(lambda x: forward(x, kernel, g), shape)(dy)[0]
+
+
+def kernel_gradient(x, dy, g: Geometry):
+    """Likewise linear in the kernel."""
+    shape = (*g.kernel_size, x.shape[-1] // g.groups, dy.shape[-1])
+    kernel = jax.ShapeDtypeStruct(shape, x.dtype)
+    return jax.linear_transpose(lambda kernel: forward(x, kernel, g), kernel)(dy)[0]
+
+
+def columns(x):
+    """[..., C] → [positions, C]."""
+    return x.reshape(-1, x.shape[-1])
