@@ -41,14 +41,14 @@ def run(context: Context) -> dict:
         result[kind] = {"steps": steps, **seen.summary(), **found}
         if keep:
             profile = np.concatenate(seen.profiles, axis=1)  # [kept, n]
-            profiles["−log density (up to a constant)"] = (profile.mean(1), profile.std(1))
+            profiles[""] = (profile.mean(1), profile.std(1))
             pixels = strip(np.stack(seen.rows), value_range=tuple(cfg.data.range))
             save_png(context.folder / "chains_strip.png", pixels)
     plot_profile(
         context.folder / "chains_energy.png",
         profiles,
         xlabel="step of the chain",
-        ylabel="energy",
+        ylabel="−log density, up to a constant",
         x=every * np.arange(1, _KEPT + 1),
     )
     metric, results = "energy", {kind: result[kind]["energy_mean"] for kind in result}
@@ -69,7 +69,8 @@ def run(context: Context) -> dict:
             "at the end, averaged weights"
         ),
         "figures": {
-            "chains_energy.png": "Energy of the target along long chains (mean and spread).",
+            "chains_energy.png": "−log density of the target along long chains: mean and standard "
+            "deviation over chains.",
             "chains_strip.png": f"Long chains, an image every {every} steps, one chain a row.",
         },
     }

@@ -143,7 +143,8 @@ def save_shown(context: Context, task: str, kind: str, images: list, number: str
     file = f"{task}_{kind}.png"
     value_range = tuple(context.config.data.range)
     save_grid(context.folder / file, np.stack(images), value_range=value_range)
-    return {file: f"{kind.replace('_', ' ')}: {number}".replace("ebm", "EBM")}
+    words = kind.replace("_", " ").replace("ebm", "EBM")
+    return {file: f"{words[0].upper()}{words[1:]}: {number}"}
 
 
 def judge_of(context: Context) -> classifiers.Classifier:
