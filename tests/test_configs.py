@@ -53,6 +53,16 @@ def test_config_says_how_to_run_it(path):
     assert command in path.read_text()
 
 
+def test_models_compared_on_equal_terms_have_as_many_parameters_and_latents():
+    sizes = {}
+    for name in ("vae", "lebm", "joint", "ladder"):
+        c = get(ROOT / "configs" / f"equal_{name}.py")
+        assert (sum(c.model.latent_sizes), c.data.batch_size) == (12, 100)
+        _, state, _ = state_shapes(c)
+        sizes[name] = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    assert max(sizes.values()) < 1.01 * min(sizes.values())
+
+
 def test_unknown_variant_is_refused():
     with pytest.raises(ValueError, match="variant 'slow' is unknown"):
         get(CONFIGS[0], "slow")

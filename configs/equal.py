@@ -1,0 +1,38 @@
+"""What the four models compared on equal terms share: a VAE, LEBM, papers 1 and 2.
+
+Twelve latents, 0.61 million parameters (± 1 %) and, by their numbers of steps, four minutes of one
+CPU core each; the same likelihood, batch, learning rates and Langevin chains. All learn q beside
+the generator: posterior chains (`mnist_lebm`) would leave LEBM a fraction of the steps.
+"""
+
+from configs import mnist_joint, mnist_ladder
+
+
+def joint(*, latent_sizes: tuple[int, ...], width: int, warmup_steps: int, num_steps: int):
+    """A model of paper 1 as it is compared; one layer is LEBM.
+
+    Args:
+      latent_sizes: twelve in all, bottom first.
+      width: of both layers of generator and inference net.
+      warmup_steps: without energies, at the higher learning rate.
+      num_steps: of training, the warm-up included.
+    """
+    c = mnist_joint.get_config()
+    c.data.batch_size = 100
+    c.model.latent_sizes = latent_sizes
+    c.model.generator.hidden = c.model.inference.hidden = (width, width)
+    c.optim.energy.learning_rate = 3e-4
+    return _compared(c, warmup_steps, num_steps)
+
+
+def ladder(*, warmup_steps: int, num_steps: int):
+    """The model of paper 2 as it is compared."""
+    return _compared(mnist_ladder.get_config(), warmup_steps, num_steps)
+
+
+def _compared(c, warmup_steps, num_steps):
+    c.train.warmup_steps, c.train.num_steps = warmup_steps, num_steps
+    c.train.checkpoint_every = 250
+    c.train.keep_checkpoints = c.eval.last_checkpoints = 10  # task `anomaly`: over the last ten
+    c.eval.tasks = ("fd_classifier", "reconstruction")
+    return c

@@ -1,0 +1,11 @@
+"""Joint EBM prior (CVPR 2023) on equal terms with `equal_vae`, `equal_lebm` and `equal_ladder`.
+
+TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/equal_joint.py --workdir runs/equal_joint
+"""
+
+from configs import base, equal
+
+
+def get_config(variant: str = "full"):
+    c = equal.joint(latent_sizes=(8, 4), width=256, warmup_steps=8_000, num_steps=15_000)
+    return base.finish(c, variant)

@@ -1,0 +1,11 @@
+"""Ladder model (ICCV 2023) on equal terms with `equal_vae`, `equal_lebm` and `equal_joint`.
+
+TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/equal_ladder.py --workdir runs/equal_ladder
+"""
+
+from configs import base, equal
+
+
+def get_config(variant: str = "full"):
+    c = equal.ladder(warmup_steps=8_000, num_steps=13_000)
+    return base.finish(c, variant)

@@ -1,0 +1,11 @@
+"""LEBM, one latent layer, on equal terms with `equal_vae`, `equal_joint` and `equal_ladder`.
+
+TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/equal_lebm.py --workdir runs/equal_lebm
+"""
+
+from configs import base, equal
+
+
+def get_config(variant: str = "full"):
+    c = equal.joint(latent_sizes=(12,), width=275, warmup_steps=8_000, num_steps=19_000)
+    return base.finish(c, variant)

@@ -1,0 +1,12 @@
+"""VAE on equal terms with `equal_lebm`, `equal_joint` and `equal_ladder` (see `configs/equal.py`).
+
+TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/equal_vae.py --workdir runs/equal_vae
+"""
+
+from configs import base, equal
+
+
+def get_config(variant: str = "full"):
+    c = equal.joint(latent_sizes=(12,), width=282, warmup_steps=24_000, num_steps=38_000)
+    base.without_energy(c)
+    return base.finish(c, variant)
