@@ -33,7 +33,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.method.learning = "variational"  # variational | mcmc
 
     c.data = ml_collections.ConfigDict()
-    c.data.name = "digits"  # digits | a tfds name | npz:PATH | folder:PATH
+    c.data.name = "digits"  # digits | noise | a tfds name | npz:PATH | folder:PATH
     c.data.batch_size = 128  # global
     c.data.train_split = "train"
     c.data.eval_split = "test"
@@ -130,7 +130,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.last_checkpoints = 1  # task `anomaly`: checkpoints behind its mean and deviation
     c.eval.redraw = "sample"  # layers below the kept ones in L^{>k}: sample | mode of p_β
     c.eval.redraw_steps = 0  # Langevin steps that refine them, the kept layers clamped
-    c.eval.ood_data = placeholder(str)  # data name of what is out of distribution: task `ood`
+    c.eval.ood_data = placeholder(tuple)  # data names of what is out of distribution: task `ood`
     c.eval.ood_split = "test"
     c.eval.diagnostic_chains = 256  # task `diagnostics`
     c.eval.diagnostic_steps = 500  # of each chain in the step-size sweep

@@ -7,5 +7,5 @@ from configs import base, equal
 
 
 def get_config(variant: str = "full"):
-    c = equal.joint(latent_sizes=(8, 4), width=256, warmup_steps=8_000, num_steps=15_000)
+    c = equal.joint(latent_sizes=(8, 4), width=256, warmup_steps=8_000, num_steps=13_500)
     return base.finish(c, variant)

@@ -7,5 +7,5 @@ from configs import base, equal
 
 
 def get_config(variant: str = "full"):
-    c = equal.joint(latent_sizes=(12,), width=275, warmup_steps=8_000, num_steps=19_000)
+    c = equal.joint(latent_sizes=(12,), width=275, warmup_steps=8_000, num_steps=16_500)
     return base.finish(c, variant)

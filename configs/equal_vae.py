@@ -7,6 +7,6 @@ from configs import base, equal
 
 
 def get_config(variant: str = "full"):
-    c = equal.joint(latent_sizes=(12,), width=282, warmup_steps=24_000, num_steps=38_000)
+    c = equal.joint(latent_sizes=(12,), width=282, warmup_steps=16_000, num_steps=25_000)
     base.without_energy(c)
     return base.finish(c, variant)

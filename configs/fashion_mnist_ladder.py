@@ -14,6 +14,6 @@ def get_config(variant: str = "full"):
     c = mnist_ladder.get_config(variant)
     c.data.name = "fashion_mnist"
     c.model.latent_sizes = (2, 4, 12)
-    c.eval.ood_data = "mnist"
+    c.eval.ood_data = ("mnist", "noise")
     c.eval.tasks = (*c.eval.tasks, "ood")
     return c

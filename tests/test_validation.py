@@ -91,7 +91,7 @@ def test_settings_a_task_cannot_do_without(task, message):
     with pytest.raises(ConfigError, match=message):
         validate(config)
     config.data.held_out_class = 0
-    config.eval.ood_data = "mnist"
+    config.eval.ood_data = ("mnist",)
     validate(config)
 
 

@@ -12,6 +12,7 @@ from ebm_jax.data.loading import Examples, in_memory, load_examples, prepare_ima
 from ebm_jax.data.sources.base import Source
 from ebm_jax.data.sources.digits import open_digits
 from ebm_jax.data.sources.folder import open_folder
+from ebm_jax.data.sources.noise import open_noise
 from ebm_jax.data.sources.npz import open_npz
 from ebm_jax.data.sources.tfds import open_tfds
 from ebm_jax.data.transform import centre_crop
@@ -74,7 +75,7 @@ def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
     ):
         if value < least:
             raise ConfigError(f"data.{field} is {value}: set it to {least} or more.")
-    source = open_source(data_config.name, split)
+    source = open_source(data_config.name, split, (size, size, channels))
     if source.num_examples == 0:
         raise DataError(
             f"Split {split!r} of {source.name} has no examples: choose another split or add images."
@@ -145,12 +146,13 @@ def of_classes(dataset: Dataset, setting: str, classes: Sequence[int]) -> Datase
     )
 
 
-def open_source(name: str, split: str) -> Source:
+def open_source(name: str, split: str, shape: tuple[int, int, int]) -> Source:
     """Opens the raw examples that `data.name` stands for.
 
     Args:
-      name: `digits`, `npz:PATH`, `folder:PATH` or a tfds name.
+      name: `digits`, `noise`, `npz:PATH`, `folder:PATH` or a tfds name.
       split: name of the split.
+      shape: (H, W, C) of the data set's images, for the source that makes its own.
 
     Returns:
       The source.
@@ -160,6 +162,8 @@ def open_source(name: str, split: str) -> Source:
     """
     if name == "digits":
         return open_digits(split)
+    if name == "noise":
+        return open_noise(split, shape)
     kind, _, path = name.partition(":")
     if kind == "npz":
         return open_npz(os.path.expanduser(path), split)

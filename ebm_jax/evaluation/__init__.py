@@ -63,6 +63,6 @@ LONG = ("chains", "diagnostics", "latent_scatter")
 CHECKS = {
     "diagnostics": lambda config, _: diagnostics.step_sizes(config),
     "fid": fid_task.check,
-    "ood": lambda config, _: ood.open_outside(config),
+    "ood": lambda config, _: ood.open_outsides(config),
     "posterior_inference": lambda config, _: posterior_inference.check(config),
 }

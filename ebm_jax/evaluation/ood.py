@@ -1,4 +1,4 @@
-"""Task `ood`: are images of another data set told from those of the evaluation split?
+"""Task `ood`: are images of other data sets told from those of the evaluation split?
 
 Scores by the depth of the latents that are kept (Havtorn et al., ICML 2021; with energies CVPR
 2023): L^{>k} draws layers 1 … k from p(z_{≤k} | z_{>k}) in place of the posterior, and
@@ -6,6 +6,7 @@ LLR^{>k} = L^{>0} − L^{>k} is what the lower layers add. Higher = out of distr
 """
 
 import re
+from pathlib import Path
 
 import ml_collections
 import numpy as np
@@ -21,82 +22,100 @@ from ebm_jax.reporting.charts import plot_bars, plot_histogram_panels
 
 
 def run(context: Context) -> dict:
-    """AUROC and AUPRC of −L^{>k} and LLR^{>k} for every k, with equal and with natural numbers."""
+    """AUROC and AUPRC of −L^{>k} and LLR^{>k} for every k and set, equal and natural numbers."""
     config = context.config
-    outside = open_outside(config)
-    inside = context.eval_set
-    examples = scored(context, inside, outside)
-    sizes = [len(index) for index in examples]
+    outsides = open_outsides(config)
+    sets = {"in": context.eval_set, **outsides}
+    examples = dict(zip(sets, scored(context, *sets.values()), strict=True))
     layers = range(len(config.model.latent_sizes))
-    sides = []
-    for name, dataset, index in zip(("in", "out"), (inside, outside), examples, strict=True):
-        bounds = [total(score_terms(context, "ood", dataset, name, index, k)) for k in layers]
-        sides.append(depth_scores(bounds))
-    natural = _measured(context, *sides)
-    least = min(sizes)
-    rng = np.random.default_rng(config.seed)
-    chosen = [np.sort(rng.permutation(size)[:least]) for size in sizes]  # all of the smaller side
-    equal = _measured(
-        context,
-        *(
-            {name: values[index] for name, values in side.items()}
-            for side, index in zip(sides, chosen, strict=True)
-        ),
-    )
-    _draw(context, outside.name, sides, equal)
+    scores = {}
+    for name, dataset in sets.items():
+        terms = (score_terms(context, "ood", dataset, name, examples[name], k) for k in layers)
+        scores[name] = depth_scores([total(found) for found in terms])
+    inside = scores.pop("in")
+    found = {name: _compare(context, inside, outside) for name, outside in scores.items()}
+    figures = {}
+    for name, outside in scores.items():
+        figures |= _draw(context, name, inside, outside, found[name]["equal_numbers"])
     shards.remove(context, "ood")
+    counts = {name: len(index) for name, index in examples.items()}
+    numbers = {
+        kind: {f"{name}/{score}": row for name in found for score, row in found[name][kind].items()}
+        for kind in ("equal_numbers", "natural_numbers")
+    }
     return {
         "metric": "auroc",
-        "results": {name: found["auroc"] for name, found in equal.items()},
-        "equal_numbers": equal,
-        "natural_numbers": natural,
-        "prevalence": {"equal_numbers": 0.5, "natural_numbers": sizes[1] / sum(sizes)},
-        "num_samples": sum(sizes),
-        "num_in": sizes[0],
-        "num_out": sizes[1],
-        "num_each_of_equal_numbers": least,
-        "ood_data": outside.name,
+        "results": {name: row["auroc"] for name, row in numbers["equal_numbers"].items()},
+        **numbers,
+        "sets": {
+            name: {
+                "data": outsides[name].name,
+                "num_out": counts[name],
+                "num_each_of_equal_numbers": min(counts["in"], counts[name]),
+                "natural_prevalence": counts[name] / (counts["in"] + counts[name]),
+            }
+            for name in found
+        },
+        "num_samples": sum(counts.values()),
+        "num_in": counts["in"],
         "protocol": (
-            f"in: {sizes[0]} images of {inside.name} {inside.split}, out: {sizes[1]} of "
-            f"{outside.name} {outside.split} (centre square, the model's size); equal "
-            f"numbers: {least} of each; scores −L^{{>k}} and LLR^{{>k}} = L^{{>0}} − L^{{>k}}, "
+            f"in: {counts['in']} images of {context.eval_set.name} {context.eval_set.split}; out: "
+            + ", ".join(f"{counts[name]} of {outsides[name].name}" for name in found)
+            + f", split {config.eval.ood_split} (centre square, the model's size); as many of "
+            "either as of the smaller side; scores −L^{>k} and LLR^{>k} = L^{>0} − L^{>k}, "
             f"higher = out of distribution; layers up to k {redraw_words(config)}; "
             f"{draws_words(config)}; 95 % intervals of {config.eval.bootstrap} stratified "
             "bootstrap resamples; averaged weights"
         ),
-        "figures": {
-            "ood_detection.png": f"{inside.name} (in) against {outside.name} (out), equal numbers, "
-            "with 95 % intervals; the line is chance.",
-            "ood_scores.png": "The scores of both sides; the outermost half per cent on either "
-            "side is not drawn.",
-        },
+        "figures": figures,
     }
 
 
-def open_outside(config: ml_collections.ConfigDict) -> data.Dataset:
-    """The images of `eval.ood_data`, brought to the model's size; channels are not converted.
+def open_outsides(config: ml_collections.ConfigDict) -> dict[str, data.Dataset]:
+    """The sets of `eval.ood_data`, by the last part of their names.
+
+    Raises:
+      ConfigError: none is named, one is that of the model itself, or two have the same last part.
+      DataError: see `_open`.
+    """
+    names = tuple(config.eval.ood_data)
+    outsides = {_short(name): _open(config, name) for name in names}
+    if not names or len(outsides) < len(names) or "in" in outsides:
+        raise ConfigError(
+            f"eval.ood_data is {names}; name one data set or more, whose last parts differ from "
+            "one another and from 'in'."
+        )
+    return outsides
+
+
+def _open(config: ml_collections.ConfigDict, name: str) -> data.Dataset:
+    """One set's images, brought to the model's size; channels are not converted.
 
     A grey image in colour is told from any photograph by its equal channels alone, and a colour
     image in grey is another image: neither would say anything of the model.
 
     Raises:
-      ConfigError: `eval.ood_data` is the data set the model was trained on.
+      ConfigError: it is the data set the model was trained on.
       DataError: there is no such data set, or its images have other channels than the model's.
     """
-    name, split = config.eval.ood_data, config.eval.ood_split
     if name == config.data.name:
         raise ConfigError(
-            f"eval.ood_data is '{name}', the data set of the model itself; name another."
+            f"eval.ood_data names '{name}', the data set of the model itself; name another."
         )
     fields = {"name": name, "crop": 0, "classes": None, "held_out_class": None}
     other = ml_collections.ConfigDict(config.data.to_dict() | fields)
     try:
-        return data.open_dataset(other, split)
+        return data.open_dataset(other, config.eval.ood_split)
     except DataError as error:
         raise DataError(
-            f"eval.ood_data is '{name}', for a model of {config.data.channels}-channel images: "
+            f"eval.ood_data names '{name}', for a model of {config.data.channels}-channel images: "
             f"{_advice(str(error))}"
         ) from error
+
+
+def _short(name: str) -> str:
+    """The last part of npz:PATH and folder:PATH, without its ending: enough for a figure."""
+    return Path(name.partition(":")[2]).stem if name.startswith(("npz:", "folder:")) else name
 
 
 def _advice(message: str) -> str:
@@ -113,6 +132,22 @@ def depth_scores(bounds: list[np.ndarray]) -> dict[str, np.ndarray]:
     """
     scores = {f"-L>{k}": -bound for k, bound in enumerate(bounds)}
     return scores | {f"LLR>{k}": bounds[0] - bounds[k] for k in range(1, len(bounds))}
+
+
+def _compare(context, inside, outside):
+    """AUROC and AUPRC of every score, with as many examples of either side and with all."""
+    sides = (inside, outside)
+    sizes = [len(next(iter(side.values()))) for side in sides]
+    rng = np.random.default_rng(context.config.seed)
+    chosen = [np.sort(rng.permutation(size)[: min(sizes)]) for size in sizes]  # all of the smaller
+    kept = [
+        {name: values[index] for name, values in side.items()}
+        for side, index in zip(sides, chosen, strict=True)
+    ]
+    return {
+        "equal_numbers": _measured(context, *kept),
+        "natural_numbers": _measured(context, *sides),
+    }
 
 
 def _measured(context, inside, outside):
@@ -137,33 +172,33 @@ def _words(name: str) -> str:
     return f"${symbol}^{{>{k}}}$" if symbol == "-L" else f"$\\mathrm{{LLR}}^{{>{k}}}$"
 
 
-def _short(name: str) -> str:
-    """The last part of npz:PATH and folder:PATH: enough for a figure."""
-    return name.rpartition("/")[2] if name.startswith(("npz:", "folder:")) else name
-
-
-def _draw(context, outside_name, sides, found):
-    inside, outside = _short(context.eval_set.name), _short(outside_name)
+def _draw(context, name, inside, outside, found):
+    """Draws the areas and the histograms of one set; returns {file: caption}."""
+    here = _short(context.eval_set.name)
+    stem = f"ood_{re.sub('[^A-Za-z0-9_.-]', '_', name)}"
     plot_bars(
-        context.folder / "ood_detection.png",
+        context.folder / f"{stem}_detection.png",
         {
             metric.upper(): {
-                _words(name): tuple(row[f"{metric}{end}"] for end in ("", "_low", "_high"))
-                for name, row in found.items()
+                _words(score): tuple(row[f"{metric}{end}"] for end in ("", "_low", "_high"))
+                for score, row in found.items()
             }
             for metric in ("auroc", "auprc")
         },
         chance=0.5,
-        title=f"{outside} (out) against {inside} (in)",
+        title=f"{name} (out) against {here} (in)",
     )
     plot_histogram_panels(
-        context.folder / "ood_scores.png",
+        context.folder / f"{stem}_scores.png",
         {
-            _words(name): {
-                f"{inside} (in)": sides[0][name],
-                f"{outside} (out)": sides[1][name],
-            }
-            for name in found
+            _words(score): {f"{here} (in)": inside[score], f"{name} (out)": outside[score]}
+            for score in found
         },
         central=0.99,
     )
+    return {
+        f"{stem}_detection.png": f"{here} (in) against {name} (out), equal numbers, with 95 % "
+        "intervals; the line is chance.",
+        f"{stem}_scores.png": f"The scores of {here} (in) and {name} (out); the outermost half "
+        "per cent on either side is not drawn.",
+    }

@@ -85,7 +85,7 @@ def context(tmp_path):
             sampler=dict(posterior=dict(kernel="langevin", num_steps=1, step_size=0.1)),
             eval=dict(
                 tasks=("ood",),
-                ood_data=f"npz:{tmp_path}/out.npz", ood_split="test", num_detection=None,
+                ood_data=(f"npz:{tmp_path}/out.npz",), ood_split="test", num_detection=None,
                 score_samples=4, bootstrap=100, batch_size=70, posterior="inference",
                 redraw="sample", redraw_steps=0,
             ),
@@ -100,14 +100,15 @@ def context(tmp_path):
 def test_scores_rise_out_of_distribution(context):
     result = ood.run(context)
     for variant in ("equal_numbers", "natural_numbers"):
-        assert set(result[variant]) == {"-L>0", "-L>1", "LLR>1"}
+        assert set(result[variant]) == {"out/-L>0", "out/-L>1", "out/LLR>1"}
         for name, found in result[variant].items():
             assert found["auroc_low"] > 0.6, (variant, name)
             assert found["auroc_low"] <= found["auroc"] <= found["auroc_high"]
-    assert result["equal_numbers"]["LLR>1"]["auroc"] > 0.85
-    assert (result["num_in"], result["num_out"]) == (300, 120)
-    assert result["num_each_of_equal_numbers"] == 120
-    assert result["prevalence"] == {"equal_numbers": 0.5, "natural_numbers": 120 / 420}
+    assert result["equal_numbers"]["out/LLR>1"]["auroc"] > 0.85
+    assert (result["num_in"], result["num_samples"]) == (300, 420)
+    (found,) = result["sets"].values()
+    assert (found["num_out"], found["num_each_of_equal_numbers"]) == (120, 120)
+    assert found["natural_prevalence"] == 120 / 420
     assert not (context.folder / "shards").exists()
 
 
@@ -145,36 +146,59 @@ def test_interrupted_run_goes_on_with_the_same_numbers(context):
 def test_number_of_examples_is_a_setting(context):
     context.config.eval.num_detection = 90
     result = ood.run(context)
-    assert (result["num_in"], result["num_out"], result["num_samples"]) == (90, 36, 126)
-    assert result["prevalence"]["natural_numbers"] == 120 / 420
+    numbers = (result["num_in"], result["sets"]["out"]["num_out"], result["num_samples"])
+    assert numbers == (90, 36, 126)
+    assert result["sets"]["out"]["natural_prevalence"] == 120 / 420
 
 
 @pytest.mark.parametrize(
     "name, error, message",
     [
-        ("digits", ConfigError, "is 'digits', the data set of the model itself"),
+        ("digits", ConfigError, "names 'digits', the data set of the model itself"),
         (
             "npz:/nowhere.npz",
             DataError,
-            "eval.ood_data is 'npz:/nowhere.npz', .* no file.*set eval.ood_data to npz:PATH",
+            "eval.ood_data names 'npz:/nowhere.npz', .* no file.*set eval.ood_data to npz:PATH",
         ),
     ],
 )
 def test_outside_that_is_none(name, error, message):
     config = tiny_config()
-    config.eval.ood_data = name
+    config.eval.ood_data = (name,)
     with pytest.raises(error, match=message):
-        ood.open_outside(config)
+        ood.open_outsides(config)
+
+
+@pytest.mark.parametrize("names", [(), ("noise", "noise"), ("npz:a/in.npz",)])
+def test_sets_need_names_of_their_own(names, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    np.savez("a/in.npz", images_test=np.zeros((4, 8, 8), np.uint8))
+    config = tiny_config()
+    config.eval.ood_data = names
+    with pytest.raises(ConfigError, match="differ from one another and from 'in'"):
+        ood.open_outsides(config)
+
+
+def test_every_set_has_its_own_numbers(context):
+    """Noise beside the set of before, whose numbers it leaves as they are."""
+    (alone,) = [ood.run(context)["equal_numbers"]]
+    context.config.eval.ood_data = (*context.config.eval.ood_data, "noise")
+    both = ood.run(context)
+    assert {name: both["equal_numbers"][name] for name in alone} == alone
+    assert both["equal_numbers"]["noise/-L>0"]["auroc"] > 0.9
+    assert both["sets"]["noise"]["num_out"] == 10_000
+    assert both["sets"]["noise"]["num_each_of_equal_numbers"] == 300
 
 
 def test_colour_images_are_refused_by_a_grey_model(tmp_path):
     np.savez(tmp_path / "colour.npz", images_test=np.zeros((4, 8, 8, 3), np.uint8))
     config = tiny_config()
-    config.eval.ood_data = f"npz:{tmp_path}/colour.npz"
+    config.eval.ood_data = (f"npz:{tmp_path}/colour.npz",)
     with pytest.raises(
         DataError, match="for a model of 1-channel images: .* 3 channels .*: convert the images"
     ):
-        ood.open_outside(config)
+        ood.open_outsides(config)
 
 
 def test_json_on_digits(tmp_path):
@@ -184,11 +208,15 @@ def test_json_on_digits(tmp_path):
     np.savez(tmp_path / "negative.npz", images_test=255 - pixels)
     config = tiny_config()
     config.eval.tasks = ("ood",)
-    config.eval.ood_data = f"npz:{tmp_path}/negative.npz"
+    config.eval.ood_data = (f"npz:{tmp_path}/negative.npz",)
     evaluate(config, folder)
     written = json.loads((folder / "eval" / "ood.json").read_text())
     assert (written["step"], written["metric"], written["num_samples"]) == (40, "auroc", 400)
-    assert written["results"]["-L>0"] == written["equal_numbers"]["-L>0"]["auroc"] > 0.7
+    assert (
+        written["results"]["negative/-L>0"]
+        == written["equal_numbers"]["negative/-L>0"]["auroc"]
+        > 0.7
+    )
     assert "averaged weights" in written["protocol"] and "npz:" in written["protocol"]
     for figure in written["figures"]:
         assert (folder / "eval" / figure).stat().st_size > 0
