@@ -45,7 +45,7 @@ def run(context: Context) -> dict:
     prevalence = float(labels.mean())
     return {
         "metric": "auprc",
-        "results": {"log_joint": float(np.mean(list(checkpoints["log_joint"].values())))},
+        "results": {name: float(np.mean(list(at.values()))) for name, at in checkpoints.items()},
         "over_checkpoints": {name: _spread(values) for name, values in checkpoints.items()},
         "auroc": found["log_joint"]["auroc"],
         "detection": found,
@@ -57,7 +57,8 @@ def run(context: Context) -> dict:
         "protocol": (
             f"trained without class {held_out} on {context.train_set.num_examples} images; "
             f"{labels.sum()} of {count} images of split {context.eval_set.split} are of it; "
-            "score −log p(x, z) un-normalised, higher = more anomalous; "
+            "score log_joint: −log p(x, z) un-normalised, higher = more anomalous, the others are "
+            "its terms −log p(x | z), −log p(z) and, of the energy alone, −F(z); "
             f"{draws_words(config)}; average precision, mean of the last "
             f"{len(by_step)} checkpoints; 95 % intervals of the last one by "
             f"{config.eval.bootstrap} stratified bootstrap resamples (of the test images, not of "
