@@ -11,5 +11,4 @@ from configs import base, mnist_ladder
 def get_config(variant: str = "full"):
     c = mnist_ladder.get_config()
     base.without_energy(c)
-    c.model.energy.spectral_norm = False
     return base.finish(c, variant)

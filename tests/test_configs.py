@@ -53,11 +53,12 @@ def test_config_says_how_to_run_it(path):
     assert command in path.read_text()
 
 
-def test_models_compared_on_equal_terms_have_as_many_parameters_and_latents():
+@pytest.mark.parametrize("prefix, latents", [("equal", 12), ("equal_cifar10", 64)])
+def test_models_compared_on_equal_terms_have_as_many_parameters_and_latents(prefix, latents):
     sizes = {}
     for name in ("vae", "lebm", "joint", "ladder"):
-        c = get(ROOT / "configs" / f"equal_{name}.py")
-        assert (sum(c.model.latent_sizes), c.data.batch_size) == (12, 100)
+        c = get(ROOT / "configs" / f"{prefix}_{name}.py")
+        assert (sum(c.model.latent_sizes), c.data.batch_size) == (latents, 100)
         _, state, _ = state_shapes(c)
         sizes[name] = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     assert max(sizes.values()) < 1.01 * min(sizes.values())
