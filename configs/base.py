@@ -171,6 +171,8 @@ def finish(c: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigD
     c.eval.num_samples = 200
     c.eval.num_reconstructions = 100
     c.eval.batch_size = 100
+    c.eval.fid_features = 64  # FID needs more samples than features
+    c.eval.fid_reference = 200
     c.eval.grid = 25
     c.eval.long_chain_steps = 100
     c.eval.long_chain_samples = 100

@@ -24,7 +24,7 @@ class Dataset:
     """Images of one split.
 
     Attributes:
-      name: exact name of the data set, as in `data.name`.
+      name: exact name of the data set, as in `data.name`, and which of its classes.
       split: name of the split.
       num_examples: examples in the split.
       num_classes: 0 when there are no labels.
@@ -107,7 +107,8 @@ def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
             "data.eval_split."
         )
     others = np.setdiff1d(dataset.labels, held_out)
-    return of_classes(dataset, f"data.held_out_class is {held_out}", others)
+    dataset = of_classes(dataset, f"data.held_out_class is {held_out}", others)
+    return dataclasses.replace(dataset, name=f"{dataset.name} without {held_out}")
 
 
 def of_classes(dataset: Dataset, setting: str, classes: Sequence[int]) -> Dataset:

@@ -111,6 +111,7 @@ def test_some_classes_alone_are_kept_in_every_split(make_config, split):
     expected = whole.fetch(np.flatnonzero(kept))[0]
     np.testing.assert_array_equal(some.fetch(everything)[0], expected)
     held_out = open_dataset(make_config(classes=(0, 2), held_out_class=2), split)
+    assert held_out.name == "digits[0,2]" + " without 2" * (split == "train")
     assert set(held_out.labels.tolist()) == ({0} if split == "train" else {0, 2})
 
 
