@@ -173,6 +173,7 @@ def finish(c: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigD
     c.eval.batch_size = 100
     c.eval.fid_features = 64  # FID needs more samples than features
     c.eval.fid_reference = 200
+    c.eval.last_checkpoints = min(c.eval.last_checkpoints, 2)
     c.eval.grid = 25
     c.eval.long_chain_steps = 100
     c.eval.long_chain_samples = 100

@@ -22,7 +22,6 @@ def joint(*, latent_sizes: tuple[int, ...], width: int, warmup_steps: int, num_s
     c.data.batch_size = 100
     c.model.latent_sizes = latent_sizes
     c.model.generator.hidden = c.model.inference.hidden = (width, width)
-    c.optim.energy.learning_rate = 3e-4
     return _compared(c, warmup_steps, num_steps)
 
 

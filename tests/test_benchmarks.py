@@ -1,6 +1,7 @@
 """The benchmarks' bookkeeping, and that what is compared computes the same thing."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from benchmarks import run as command
 from benchmarks.report import Row, markdown
 from benchmarks.timing import Times, interleaved
 from configs import digits_joint, mnist_joint
+from ebm_jax.nn import convolution
 
 
 def test_alternatives_take_turns():
@@ -161,7 +163,7 @@ def test_costs_are_per_example(monkeypatch):
 
 @pytest.mark.slow
 def test_a_suite_runs_from_the_command_line(tmp_path):
-    """One that needs no other library; the others' parts are run below."""
+    """One that needs no other library and compiles little."""
     command = [sys.executable, "-m", "benchmarks.run", "--suite=noise", "--repeats=1"]
     done = subprocess.run([*command, f"--out={tmp_path}"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -174,18 +176,46 @@ def test_a_suite_runs_from_the_command_line(tmp_path):
 @pytest.mark.slow
 def test_a_full_cache_spares_compilation():
     cold, warm = compiling._quickstart()
-    assert ("cold" in cold.work, "warm" in warm.work) == (True, True)
+    assert "cold" in cold.work and "warm" in warm.work
     assert 0 < warm.ours_s < cold.ours_s
 
 
 @pytest.mark.slow
-def test_a_generator_is_compiled_both_ways():
+def test_a_generator_is_compiled_both_ways(monkeypatch):
+    """As the layers choose and, in turn, with plain lax alone."""
     config = mnist_joint.get_config()
     config.model.latent_sizes = (4, 2)
     config.model.generator.kind = "conv"
     config.model.generator.hidden = (8, 4, 2)
+    chosen = []
+    choose = convolution.choose
+
+    def noted(*given):
+        chosen.append(choose(*given))
+        return chosen[-1]
+
+    monkeypatch.setattr(convolution, "choose", noted)
     row = compiling._generator("small", config, 2, 1)
-    assert row.ours_s > 0 and row.theirs_s > 0 and row.memory_mib > 0
+    assert chosen  # plain lax is not asked for
+    assert re.search(r"plain needs \d+ MiB", row.work)
+    assert row.ours_s > 0 and row.theirs_s > 0
+
+
+def test_every_part_of_a_suite_is_in_its_rows(monkeypatch):
+    """The settings themselves, without the minutes that compiling them takes."""
+    seen = []
+    monkeypatch.setattr(compiling, "_quickstart", lambda: ["cold", "warm"])
+    monkeypatch.setattr(compiling, "_generator", lambda name, _, batch, __: f"{name} {batch}")
+    assert compiling.run(1) == ["cold", "warm", "cifar10 4", "cifar10 20", "mnist conv 128"]
+    monkeypatch.setattr(dispatch, "_host_overhead", lambda name, config, _: [name])
+    assert dispatch.run(1) == ["digits", "mnist"]
+    monkeypatch.setattr(scaling, "_on_devices", lambda _: [])
+    monkeypatch.setattr(
+        scaling, "_step", lambda changes: (seen.append(changes) or (lambda: None), (8, 1.0, 1.0))
+    )
+    assert len(scaling.run(1)) == sum(len(values) for _, _, values in scaling.AXES)
+    for changes in seen:  # every setting is one of the config's
+        digits_joint.get_config().update_from_flattened_dict(changes)
 
 
 @pytest.mark.slow
@@ -194,16 +224,19 @@ def test_host_overhead_is_told_against_the_largest_dispatch():
     config.sampler.prior.num_steps = 2
     config.train.steps_per_dispatch = 5
     single, own = dispatch._host_overhead("small", config, 1)
-    assert ("1 per dispatch" in single.work, "5 per dispatch" in own.work) == (True, True)
+    assert "1 per dispatch" in single.work and "5 per dispatch" in own.work
     assert (single.goal, own.goal) == (None, 1.0)
+    assert own.against == "20 per dispatch + 10 %"
+    assert single.theirs_s == own.theirs_s
     assert own.ratio == pytest.approx(own.theirs_s / own.ours_s)
 
 
 @pytest.mark.slow
 def test_devices_are_timed_in_processes_of_their_own():
     one, two = scaling._on_devices(1)
-    assert ("on 1 device" in one.work, "on 2 devices" in two.work) == (True, True)
-    assert one.theirs_s == two.theirs_s == one.ours_s > 0 < two.ours_s
+    assert "on 1 device" in one.work and "on 2 devices" in two.work
+    assert one.theirs_s == two.theirs_s == one.ours_s
+    assert one.ours_s > 0 and two.ours_s > 0
 
 
 def test_products_of_the_ladder_are_those_of_its_nets():

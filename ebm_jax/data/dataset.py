@@ -75,7 +75,8 @@ def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
     ):
         if value < least:
             raise ConfigError(f"data.{field} is {value}: set it to {least} or more.")
-    source = open_source(data_config.name, split, (size, size, channels))
+    side = crop or size
+    source = open_source(data_config.name, split, (side, side, channels))
     if source.num_examples == 0:
         raise DataError(
             f"Split {split!r} of {source.name} has no examples: choose another split or add images."
@@ -94,9 +95,8 @@ def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
     )
     classes = data_config.get("classes")
     if classes is not None:
-        dataset = of_classes(dataset, f"data.classes is {tuple(classes)}", tuple(classes))
-        named = f"{dataset.name}[{','.join(map(str, classes))}]"  # its numbers are others
-        dataset = dataclasses.replace(dataset, name=named)
+        named = f"{dataset.name}[{','.join(map(str, classes))}]"
+        dataset = of_classes(dataset, f"data.classes is {tuple(classes)}", tuple(classes), named)
     held_out = data_config.get("held_out_class")
     if held_out is None or split != data_config.train_split:
         return dataset
@@ -107,17 +107,18 @@ def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
             "data.eval_split."
         )
     others = np.setdiff1d(dataset.labels, held_out)
-    dataset = of_classes(dataset, f"data.held_out_class is {held_out}", others)
-    return dataclasses.replace(dataset, name=f"{dataset.name} without {held_out}")
+    named = f"{dataset.name} without {held_out}"
+    return of_classes(dataset, f"data.held_out_class is {held_out}", others, named)
 
 
-def of_classes(dataset: Dataset, setting: str, classes: Sequence[int]) -> Dataset:
+def of_classes(dataset: Dataset, setting: str, classes: Sequence[int], name: str) -> Dataset:
     """The examples of some classes, in their order and numbered anew.
 
     Args:
       dataset: one split.
       setting: what asks for it, as the beginning of a sentence.
       classes: labels.
+      name: of the result, another one: its statistics are others.
 
     Returns:
       The data set; its labels and `num_classes` stay as they are.
@@ -141,6 +142,7 @@ def of_classes(dataset: Dataset, setting: str, classes: Sequence[int]) -> Datase
     kept.flags.writeable = False
     return dataclasses.replace(
         dataset,
+        name=name,
         num_examples=kept.size,
         fetch=lambda indices: dataset.fetch(kept[indices]),
         read_labels=lambda: dataset.labels[kept],
@@ -153,7 +155,7 @@ def open_source(name: str, split: str, shape: tuple[int, int, int]) -> Source:
     Args:
       name: `digits`, `noise`, `npz:PATH`, `folder:PATH` or a tfds name.
       split: name of the split.
-      shape: (H, W, C) of the data set's images, for the source that makes its own.
+      shape: (H, W, C) that a source gives its images if it makes them itself.
 
     Returns:
       The source.

@@ -29,7 +29,9 @@ def run(context: Context) -> dict:
             f"{labels.sum()} of the held-out class {held_out}; raise eval.num_detection."
         )
     by_step = {
-        at.step: _scores(score_terms(at, "anomaly", context.eval_set, "test", examples))
+        at.step: _scores(
+            score_terms(at, "anomaly", context.eval_set, "test", examples), at.method.has_energy
+        )
         for at in list(last_checkpoints(context, config.eval.last_checkpoints))  # all or none
     }
     scores = by_step[context.step]
@@ -57,8 +59,8 @@ def run(context: Context) -> dict:
         "protocol": (
             f"trained without class {held_out} on {context.train_set.num_examples} images; "
             f"{labels.sum()} of {count} images of split {context.eval_set.split} are of it; "
-            "score log_joint: −log p(x, z) un-normalised, higher = more anomalous, the others are "
-            "its terms −log p(x | z), −log p(z) and, of the energy alone, −F(z); "
+            + ", ".join(f"{name}: {_WORDS[name]}" for name in scores)
+            + ", un-normalised, higher = more anomalous; "
             f"{draws_words(config)}; average precision, mean of the last "
             f"{len(by_step)} checkpoints; 95 % intervals of the last one by "
             f"{config.eval.bootstrap} stratified bootstrap resamples (of the test images, not of "
@@ -89,22 +91,22 @@ def worst_auprc(positives: int, count: int) -> float:
     return float(np.mean(places / (count - positives + places)))
 
 
-def _scores(terms: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _scores(terms: dict[str, np.ndarray], has_energy: bool) -> dict[str, np.ndarray]:
     """The score and, where the method tells its terms, its parts; higher = more anomalous."""
     scores = {"log_joint": -total(terms)}
     if "likelihood" in terms:
         scores["likelihood"] = -terms["likelihood"]
         scores["latents"] = -sum(v for name, v in terms.items() if name != "likelihood")
-        if np.ptp(terms["energy"]):  # a model without energy has zeros
+        if has_energy:
             scores["energy"] = -terms["energy"]
     return scores
 
 
 _WORDS = {
     "log_joint": "−log p(x, z)",
-    "likelihood": "−log p(x | z) alone",
-    "latents": "−log p(z) alone",
-    "energy": "−F(z) alone",
+    "likelihood": "−log p(x | z)",
+    "latents": "−log p(z)",
+    "energy": "−F(z)",
 }
 
 

@@ -25,42 +25,37 @@ def run(context: Context) -> dict:
     """AUROC and AUPRC of −L^{>k} and LLR^{>k} for every k and set, equal and natural numbers."""
     config = context.config
     outsides = open_outsides(config)
-    sets = {"in": context.eval_set, **outsides}
-    examples = dict(zip(sets, scored(context, *sets.values()), strict=True))
-    layers = range(len(config.model.latent_sizes))
-    scores = {}
-    for name, dataset in sets.items():
-        terms = (score_terms(context, "ood", dataset, name, examples[name], k) for k in layers)
-        scores[name] = depth_scores([total(found) for found in terms])
-    inside = scores.pop("in")
-    found = {name: _compare(context, inside, outside) for name, outside in scores.items()}
-    figures = {}
-    for name, outside in scores.items():
-        figures |= _draw(context, name, inside, outside, found[name]["equal_numbers"])
+    pairs = {name: scored(context, context.eval_set, out) for name, out in outsides.items()}
+    examined = max((ours for ours, _ in pairs.values()), key=len)  # the others are parts of it
+    inside = _scores(context, context.eval_set, "in", examined)
+    equal, natural, sets, figures = {}, {}, {}, {}
+    for name, (ours, theirs) in pairs.items():
+        mine = {score: values[np.isin(examined, ours)] for score, values in inside.items()}
+        outside = _scores(context, outsides[name], f"out_{name}", theirs)
+        least = min(len(ours), len(theirs))
+        found = _measured(context, _drawn(config, mine, least), _drawn(config, outside, least))
+        equal |= {f"{name}/{score}": row for score, row in found.items()}
+        rest = _measured(context, mine, outside)
+        natural |= {f"{name}/{score}": row for score, row in rest.items()}
+        sets[name] = {
+            "data": outsides[name].name,
+            "num_in": len(ours),
+            "num_out": len(theirs),
+            "num_each_of_equal_numbers": least,
+            "natural_prevalence": len(theirs) / (len(ours) + len(theirs)),
+        }
+        figures |= _draw(context, name, mine, outside, found)
     shards.remove(context, "ood")
-    counts = {name: len(index) for name, index in examples.items()}
-    numbers = {
-        kind: {f"{name}/{score}": row for name in found for score, row in found[name][kind].items()}
-        for kind in ("equal_numbers", "natural_numbers")
-    }
     return {
         "metric": "auroc",
-        "results": {name: row["auroc"] for name, row in numbers["equal_numbers"].items()},
-        **numbers,
-        "sets": {
-            name: {
-                "data": outsides[name].name,
-                "num_out": counts[name],
-                "num_each_of_equal_numbers": min(counts["in"], counts[name]),
-                "natural_prevalence": counts[name] / (counts["in"] + counts[name]),
-            }
-            for name in found
-        },
-        "num_samples": sum(counts.values()),
-        "num_in": counts["in"],
+        "results": {name: row["auroc"] for name, row in equal.items()},
+        "equal_numbers": equal,
+        "natural_numbers": natural,
+        "sets": sets,
+        "num_samples": len(examined) + sum(found["num_out"] for found in sets.values()),
         "protocol": (
-            f"in: {counts['in']} images of {context.eval_set.name} {context.eval_set.split}; out: "
-            + ", ".join(f"{counts[name]} of {outsides[name].name}" for name in found)
+            f"in: {len(examined)} images of {context.eval_set.name} {context.eval_set.split}; out: "
+            + ", ".join(f"{found['num_out']} of {found['data']}" for found in sets.values())
             + f", split {config.eval.ood_split} (centre square, the model's size); as many of "
             "either as of the smaller side; scores −L^{>k} and LLR^{>k} = L^{>0} − L^{>k}, "
             f"higher = out of distribution; layers up to k {redraw_words(config)}; "
@@ -72,20 +67,23 @@ def run(context: Context) -> dict:
 
 
 def open_outsides(config: ml_collections.ConfigDict) -> dict[str, data.Dataset]:
-    """The sets of `eval.ood_data`, by the last part of their names.
+    """The sets of `eval.ood_data`, by names fit for files.
 
     Raises:
-      ConfigError: none is named, one is that of the model itself, or two have the same last part.
+      ConfigError: none is named, one is that of the model itself, or two would have one name.
       DataError: see `_open`.
     """
-    names = tuple(config.eval.ood_data)
-    outsides = {_short(name): _open(config, name) for name in names}
-    if not names or len(outsides) < len(names) or "in" in outsides:
-        raise ConfigError(
-            f"eval.ood_data is {names}; name one data set or more, whose last parts differ from "
-            "one another and from 'in'."
-        )
-    return outsides
+    given = tuple(config.eval.ood_data)
+    names = [re.sub("[^A-Za-z0-9_.-]", "_", _short(name)) for name in given]
+    if not given:
+        raise ConfigError("eval.ood_data is (), which names no data set; name one or more.")
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"eval.ood_data is {given}, of which two are called '{name}' in files; leave one "
+                "out or rename it."
+            )
+    return {name: _open(config, data_name) for name, data_name in zip(names, given, strict=True)}
 
 
 def _open(config: ml_collections.ConfigDict, name: str) -> data.Dataset:
@@ -114,8 +112,12 @@ def _open(config: ml_collections.ConfigDict, name: str) -> data.Dataset:
 
 
 def _short(name: str) -> str:
-    """The last part of npz:PATH and folder:PATH, without its ending: enough for a figure."""
-    return Path(name.partition(":")[2]).stem if name.startswith(("npz:", "folder:")) else name
+    """The last part of npz:PATH and folder:PATH: enough for a figure."""
+    kind, _, path = name.partition(":")
+    if kind not in ("npz", "folder"):
+        return name
+    last = Path(path).expanduser().resolve().name
+    return last.replace(".npz", "", 1) if kind == "npz" else last
 
 
 def _advice(message: str) -> str:
@@ -134,20 +136,18 @@ def depth_scores(bounds: list[np.ndarray]) -> dict[str, np.ndarray]:
     return scores | {f"LLR>{k}": bounds[0] - bounds[k] for k in range(1, len(bounds))}
 
 
-def _compare(context, inside, outside):
-    """AUROC and AUPRC of every score, with as many examples of either side and with all."""
-    sides = (inside, outside)
-    sizes = [len(next(iter(side.values()))) for side in sides]
-    rng = np.random.default_rng(context.config.seed)
-    chosen = [np.sort(rng.permutation(size)[: min(sizes)]) for size in sizes]  # all of the smaller
-    kept = [
-        {name: values[index] for name, values in side.items()}
-        for side, index in zip(sides, chosen, strict=True)
-    ]
-    return {
-        "equal_numbers": _measured(context, *kept),
-        "natural_numbers": _measured(context, *sides),
-    }
+def _scores(context, dataset, name, examples):
+    """{score: [n]} of a set's examples."""
+    layers = range(len(context.config.model.latent_sizes))
+    terms = (score_terms(context, "ood", dataset, name, examples, k) for k in layers)
+    return depth_scores([total(found) for found in terms])
+
+
+def _drawn(config, scores, count):
+    """`count` examples of one side, drawn by the run's seed; all where it has no more."""
+    size = len(next(iter(scores.values())))
+    chosen = np.sort(np.random.default_rng(config.seed).permutation(size)[:count])
+    return {name: values[chosen] for name, values in scores.items()}
 
 
 def _measured(context, inside, outside):
@@ -175,7 +175,7 @@ def _words(name: str) -> str:
 def _draw(context, name, inside, outside, found):
     """Draws the areas and the histograms of one set; returns {file: caption}."""
     here = _short(context.eval_set.name)
-    stem = f"ood_{re.sub('[^A-Za-z0-9_.-]', '_', name)}"
+    stem = f"ood_{name}"
     plot_bars(
         context.folder / f"{stem}_detection.png",
         {

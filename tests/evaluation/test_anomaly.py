@@ -40,7 +40,9 @@ def test_json_on_digits(workdir):
         assert 0 <= found["auroc_low"] <= found["auroc"] <= found["auroc_high"] <= 1
         assert written["worst_auprc"] <= found["auprc"] <= 1
     assert written["auroc"] == written["detection"]["log_joint"]["auroc"]
-    assert written["results"]["log_joint"] == written["detection"]["log_joint"]["auprc"]
+    auprc = {name: found["auprc"] for name, found in written["detection"].items()}
+    assert written["results"] == auprc
+    assert "energy: −F(z), un-normalised" in written["protocol"]
     assert "without class 0 on 1287 images; 27 of 359 images" in written["protocol"]
     for figure in written["figures"]:
         assert (workdir / "eval" / figure).stat().st_size > 0
@@ -75,10 +77,13 @@ def test_scores_are_the_terms_of_log_score(workdir):
 def test_score_falls_with_the_density(workdir):
     terms = {"likelihood": np.array([2.0, 1.0]), "energy": np.array([1.0, 3.0])}
     terms["prior"] = np.array([0.5, 0.25])
-    scores = anomaly._scores(terms)
+    scores = anomaly._scores(terms, has_energy=True)
     np.testing.assert_array_equal(scores["log_joint"], [-3.5, -4.25])
     np.testing.assert_array_equal(scores["latents"], [-1.5, -3.25])
     np.testing.assert_array_equal(scores["energy"], [-1.0, -3.0])
+    warming_up = {**terms, "energy": np.zeros(2)}  # the same names in all checkpoints
+    assert set(anomaly._scores(warming_up, has_energy=True)) == set(scores)
+    assert set(scores) - set(anomaly._scores(warming_up, has_energy=False)) == {"energy"}
 
 
 def test_worst_auprc():

@@ -105,9 +105,10 @@ def test_scores_rise_out_of_distribution(context):
             assert found["auroc_low"] > 0.6, (variant, name)
             assert found["auroc_low"] <= found["auroc"] <= found["auroc_high"]
     assert result["equal_numbers"]["out/LLR>1"]["auroc"] > 0.85
-    assert (result["num_in"], result["num_samples"]) == (300, 420)
+    assert result["num_samples"] == 420
     (found,) = result["sets"].values()
-    assert (found["num_out"], found["num_each_of_equal_numbers"]) == (120, 120)
+    assert (found["num_in"], found["num_out"]) == (300, 120)
+    assert found["num_each_of_equal_numbers"] == 120
     assert found["natural_prevalence"] == 120 / 420
     assert not (context.folder / "shards").exists()
 
@@ -146,8 +147,8 @@ def test_interrupted_run_goes_on_with_the_same_numbers(context):
 def test_number_of_examples_is_a_setting(context):
     context.config.eval.num_detection = 90
     result = ood.run(context)
-    numbers = (result["num_in"], result["sets"]["out"]["num_out"], result["num_samples"])
-    assert numbers == (90, 36, 126)
+    found = result["sets"]["out"]
+    assert (found["num_in"], found["num_out"], result["num_samples"]) == (90, 36, 126)
     assert result["sets"]["out"]["natural_prevalence"] == 120 / 420
 
 
@@ -169,26 +170,38 @@ def test_outside_that_is_none(name, error, message):
         ood.open_outsides(config)
 
 
-@pytest.mark.parametrize("names", [(), ("noise", "noise"), ("npz:a/in.npz",)])
-def test_sets_need_names_of_their_own(names, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a").mkdir()
-    np.savez("a/in.npz", images_test=np.zeros((4, 8, 8), np.uint8))
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        ((), "is \\(\\), which names no data set"),
+        (("noise", "noise"), "two are called 'noise' in files"),
+        (("npz:a/x.npz", "npz:b/x.npz"), "two are called 'x' in files"),
+        (("folder:a/x y", "folder:b/x_y"), "two are called 'x_y' in files"),
+    ],
+)
+def test_sets_need_names_of_their_own(names, message):
     config = tiny_config()
     config.eval.ood_data = names
-    with pytest.raises(ConfigError, match="differ from one another and from 'in'"):
+    with pytest.raises(ConfigError, match=message):
         ood.open_outsides(config)
 
 
-def test_every_set_has_its_own_numbers(context):
+@pytest.mark.parametrize("num_detection", [None, 90])
+def test_every_set_has_its_own_numbers(context, num_detection):
     """Noise beside the set of before, whose numbers it leaves as they are."""
-    (alone,) = [ood.run(context)["equal_numbers"]]
+    context.config.eval.num_detection = num_detection
+    alone = ood.run(context)
     context.config.eval.ood_data = (*context.config.eval.ood_data, "noise")
     both = ood.run(context)
-    assert {name: both["equal_numbers"][name] for name in alone} == alone
+    for kind in ("equal_numbers", "natural_numbers"):
+        assert {name: both[kind][name] for name in alone[kind]} == alone[kind]
+    assert both["sets"]["out"] == alone["sets"]["out"]
     assert both["equal_numbers"]["noise/-L>0"]["auroc"] > 0.9
-    assert both["sets"]["noise"]["num_out"] == 10_000
-    assert both["sets"]["noise"]["num_each_of_equal_numbers"] == 300
+    noise = both["sets"]["noise"]
+    assert (noise["data"], noise["num_in"] < 300) == ("noise", bool(num_detection))
+    assert noise["num_out"] == (num_detection or 10_000)
+    assert {name.split("_")[1] for name in both["figures"]} == {"out", "noise"}
+    assert len(both["figures"]) == 4
 
 
 def test_colour_images_are_refused_by_a_grey_model(tmp_path):

@@ -56,7 +56,7 @@ def array_source(
 
     def read_labels(indices):
         if labels is None:
-            return np.full(len(indices), -1, np.int32)
+            return unlabelled(indices)
         return labels[np.asarray(indices, np.int64)].astype(np.int32)
 
     return Source(
@@ -69,6 +69,25 @@ def array_source(
         describe=lambda i: f"example {i} of {name} {split}",
         images=images,
     )
+
+
+def unlabelled(indices: Sequence[int]) -> np.ndarray:
+    """`Source.read_labels` of a data set without labels."""
+    return np.full(len(indices), -1, np.int32)
+
+
+def check_split(name: str, split: str) -> None:
+    """Raises a DataError unless the split is `train` or `test`.
+
+    Args:
+      name: name of the data set, for the error.
+      split: its split, as asked for.
+    """
+    if split not in ("train", "test"):
+        raise DataError(
+            f"{name} has the splits train and test, not {split!r}: set data.train_split and "
+            "data.eval_split to one of these."
+        )
 
 
 def holdout_indices(name: str, split: str, num_examples: int, every: int) -> np.ndarray:
@@ -86,11 +105,7 @@ def holdout_indices(name: str, split: str, num_examples: int, every: int) -> np.
     Raises:
       DataError: the split has another name.
     """
-    if split not in ("train", "test"):
-        raise DataError(
-            f"{name} has the splits train and test, not {split!r}: set data.train_split and "
-            "data.eval_split to one of these."
-        )
+    check_split(name, split)
     indices = np.arange(num_examples, dtype=np.int64)
     held_out = indices % every == every - 1
     return indices[held_out if split == "test" else ~held_out]

@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from ebm_jax.data.sources.base import Source
-from ebm_jax.errors import DataError
+from ebm_jax.data.sources.base import Source, check_split, unlabelled
 
 NUM_EXAMPLES = 10_000
-SPLITS = ("train", "test")
 
 
 def open_noise(split: str, shape: tuple[int, int, int]) -> Source:
-    """Opens 10 000 images of independent grey values, uniform on 0 … 255; always the same ones.
+    """Opens 10 000 images of independent pixel values, uniform on 0 … 255.
+
+    Image i of a split is always the same (NumPy's generator with the split and i as its seed).
 
     Args:
       split: `train` or `test`.
@@ -22,15 +22,11 @@ def open_noise(split: str, shape: tuple[int, int, int]) -> Source:
     Raises:
       DataError: the split has another name.
     """
-    if split not in SPLITS:
-        raise DataError(f"noise has the splits train and test, not {split!r}: use one of these.")
+    check_split("noise", split)
 
     def image(index):
-        rng = np.random.default_rng((SPLITS.index(split), int(index)))
+        rng = np.random.default_rng((split == "test", int(index)))
         return rng.integers(256, size=shape, dtype=np.uint8)
-
-    def unlabelled(indices):
-        return np.full(len(indices), -1, np.int32)
 
     return Source(
         name="noise",

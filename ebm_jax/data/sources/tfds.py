@@ -88,14 +88,14 @@ def _builder(tfds, name: str, data_dir: str):
     if re.match(r"\w+:(?![\d*])", name):
         raise DataError(
             f"The data set {name!r} starts with an unknown prefix: set data.name to digits, "
-            "npz:PATH, folder:PATH or a tfds name."
+            "noise, npz:PATH, folder:PATH or a tfds name."
         )
     known = tfds.list_builders(with_community_datasets=False)  # the community's need the network
     base, _, config = name.partition("/")
     try:
         return tfds.builder(name, data_dir=data_dir)
     except tfds.core.registered.DatasetNotFoundError as error:
-        near = difflib.get_close_matches(name, {*known, *_folders_in(data_dir), "digits"})
+        near = difflib.get_close_matches(name, {*known, *_folders_in(data_dir), "digits", "noise"})
         hint = f"set data.name to {' or '.join(near)}, say" if near else "correct data.name"
         raise DataError(
             f"There is no data set {name!r}, neither in tfds {tfds.__version__} nor in "
