@@ -2,6 +2,8 @@
 
 TFDS_DATA_DIR=… EBM_JAX_INCEPTION=… \\
 python -m ebm_jax.main --config configs/equal_cifar10_vae.py --workdir runs/equal_cifar10_vae
+
+Not run yet.
 """
 
 from configs import base, equal, equal_vae
