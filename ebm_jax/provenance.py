@@ -153,7 +153,7 @@ def _recorded(workdir: Path) -> dict:
 def describe_hardware() -> str:
     """E.g. '2 CPU cores, x86_64' or '8 × NVIDIA H100, 64 CPU cores'."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cpu = f"{cores} CPU cores"
+    cpu = f"{cores} CPU core{'s' if cores > 1 else ''}"
     device = jax.local_devices()[0]
     if device.platform == "cpu":
         return f"{cpu}, {platform.machine()}"

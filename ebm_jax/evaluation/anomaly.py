@@ -56,9 +56,10 @@ def run(context: Context) -> dict:
         "worst_auprc": worst_auprc(int(labels.sum()), count),
         "num_samples": count,
         "num_anomalies": int(labels.sum()),
+        "num_trained_on": context.train_set.num_examples,
         "protocol": (
-            f"trained without class {held_out} on {context.train_set.num_examples} images; "
-            f"{labels.sum()} of {count} images of split {context.eval_set.split} are of it; "
+            f"trained without one class; {count} images of split {context.eval_set.split}, the "
+            "class among them as often as it is; "
             + ", ".join(f"{name}: {_WORDS[name]}" for name in scores)
             + ", un-normalised, higher = more anomalous; "
             f"{draws_words(config)}; average precision, mean of the last "

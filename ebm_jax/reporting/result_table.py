@@ -5,6 +5,7 @@ import math
 from ebm_jax.reporting.result_rows import validate
 from ebm_jax.reporting.tables import VARIANTS, format_number, label
 
+LEFT_OUT = " without "  # in the name of a training split without a class
 HEADER = ("Method", "Variant", "Metric", "Ours", "Paper", "Hardware", "Minutes")
 
 
@@ -14,13 +15,14 @@ def _cell(text) -> str:
 
 def value_text(value: float, std: float | None, seeds: int) -> str:
     """`12.3 ± 0.4 (3 seeds)`: as many decimals as two digits of the std, or four digits, need."""
-    count = f"({seeds} seed{'s' if seeds > 1 else ''})"
-    if std is None:
-        return f"{format_number(value)} {count}"
-    if std == 0:
-        return f"{format_number(value)} ± 0 {count}"
+    return f"{_value(value, std)} ({seeds} seed{'s' if seeds > 1 else ''})"
+
+
+def _value(value: float, std: float | None) -> str:
+    if not std:
+        return format_number(value) + " ± 0" * (std == 0)
     decimals = min(max(1 - math.floor(math.log10(std)), 0), 6)
-    return f"{value:.{decimals}f} ± {std:.{decimals}f} {count}"
+    return f"{value:.{decimals}f} ± {std:.{decimals}f}"
 
 
 def _order(row: dict) -> tuple:
@@ -52,6 +54,36 @@ def _table(rows: list[dict], notes: list[str]) -> list[str]:
     return lines
 
 
+def _left_out_table(rows: list[dict], notes: list[str]) -> list[str]:
+    """Models that were trained without one class or another: a column per class."""
+    columns = sorted({row["dataset"].rpartition(LEFT_OUT)[2] for row in rows})
+    lines = ["| " + " | ".join(["Method", "Score", "Metric", *columns]) + " |"]
+    lines.append("|:--|:--|:--|" + "--:|" * len(columns))
+    groups: dict[tuple, dict[str, dict]] = {}
+    for row in sorted(rows, key=_order):
+        if row["protocol"] not in notes:
+            notes.append(row["protocol"])
+        key = (row["method"], row["config"], row["variant"], row["metric"], row["protocol"])
+        groups.setdefault(key, {})[row["dataset"].rpartition(LEFT_OUT)[2]] = row
+    above = None
+    for (method, config, variant, metric, protocol), found in groups.items():
+        name = "" if (method, config) == above else f"{_cell(method)}<br>`{_cell(config)}`"
+        above = (method, config)
+        measure = f"{_cell(metric)} <sup>{notes.index(protocol) + 1}</sup>"
+        ours = [found.get(column) for column in columns]
+        values = [
+            "–" if row is None else _value(row["value"], row["std"])  # its command has the seeds
+            for row in ours
+        ]
+        lines.append("| " + " | ".join([name, _cell(label(variant)), measure, *values]) + " |")
+        papers = [None if row is None else row["paper"] for row in ours]
+        if any(paper is not None for paper in papers):
+            cells = [_cell(format_number(paper)) for paper in papers]
+            told = f"{_cell(label(variant))}, the paper's"
+            lines.append("| " + " | ".join(["", told, _cell(metric), *cells]) + " |")
+    return lines
+
+
 def _minutes(row: dict) -> str:
     trained, evaluated = (
         "–" if row[key] is None else f"{row[key]:.3g}" for key in ("minutes", "evaluation_minutes")
@@ -64,6 +96,12 @@ def _commits(row: dict) -> str:
     if row["evaluation_commit"] in (None, row["commit"]):
         return text
     return f"{text}, evaluated at {row['evaluation_commit'][:10]}"
+
+
+def _heading(row: dict) -> str:
+    """What a row's table is of: its data set, or that of which one class was left out."""
+    name, without, _ = row["dataset"].rpartition(LEFT_OUT)
+    return name + without if without else row["dataset"]
 
 
 def render(rows: list[dict]) -> str:
@@ -84,9 +122,11 @@ def render(rows: list[dict]) -> str:
         return "No results are recorded yet.\n"
     lines: list[str] = []
     notes: list[str] = []
-    for dataset in sorted({row["dataset"] for row in rows}):
-        mine = [row for row in rows if row["dataset"] == dataset]
-        lines += [f"**{_cell(dataset)}**", "", *_table(mine, notes), ""]
+    for heading in sorted({_heading(row) for row in rows}):
+        mine = [row for row in rows if _heading(row) == heading]
+        table = _left_out_table if heading.endswith(LEFT_OUT) else _table
+        title = f"{heading}one class" if table is _left_out_table else heading
+        lines += [f"**{_cell(title)}**", "", *table(mine, notes), ""]
     lines += [
         "Mean ± standard deviation over seeds; minutes are those of one training run, then of the "
         "task.",

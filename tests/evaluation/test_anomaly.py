@@ -43,7 +43,8 @@ def test_json_on_digits(workdir):
     auprc = {name: found["auprc"] for name, found in written["detection"].items()}
     assert written["results"] == auprc
     assert "energy: −F(z), un-normalised" in written["protocol"]
-    assert "without class 0 on 1287 images; 27 of 359 images" in written["protocol"]
+    assert written["num_trained_on"] == 1287
+    assert "without one class; 359 images of split test" in written["protocol"]
     for figure in written["figures"]:
         assert (workdir / "eval" / figure).stat().st_size > 0
     assert not (workdir / "eval" / "shards").exists()

@@ -125,6 +125,27 @@ def test_only_the_text_between_the_markers_changes():
             readme_with(broken, "new\n")
 
 
+def test_classes_that_were_left_out_are_columns():
+    """One table for all of them, with the paper's numbers in a row of their own."""
+    found = dict(task="anomaly", metric="auprc", variant="log_joint", seeds=[0], std=None)
+    rows = [
+        row(**found, dataset="mnist without 1", value=0.25, paper=0.722),
+        row(**found, dataset="mnist without 9", value=0.5, paper=None),
+        row(**found, dataset="mnist without 9", value=0.125, paper=None, method="ladder"),
+        row(),
+    ]
+    lines = render(rows).splitlines()
+    start = lines.index("**mnist without one class**")
+    assert lines[start + 2 : start + 7] == [
+        "| Method | Score | Metric | 1 | 9 |",
+        "|:--|:--|:--|--:|--:|",
+        "| joint<br>`configs/x.py` | Log joint | auprc <sup>1</sup> | 0.2500 | 0.5000 |",
+        "|  | Log joint, the paper's | auprc | 0.7220 | – |",
+        "| ladder<br>`configs/x.py` | Log joint | auprc <sup>1</sup> | – | 0.1250 |",
+    ]
+    assert lines.index("**mnist**") < start  # the rows of the whole set stay where they were
+
+
 def test_render_and_check(tmp_path, capsys):
     readme, results = tmp_path / "README.md", tmp_path / "results.json"
     readme.write_text(README)
