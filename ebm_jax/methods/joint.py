@@ -20,6 +20,7 @@ from ebm_jax.errors import ConfigError
 from ebm_jax.methods import evidence, latent_chains
 from ebm_jax.methods.accumulation import in_parts
 from ebm_jax.methods.base import InferenceState, LatentMaps, Method, Samples, TrainState
+from ebm_jax.methods.metrics import chain_metrics
 from ebm_jax.methods.optimisers import group_optimiser, learning_rate
 from ebm_jax.models import latent_variable
 from ebm_jax.nn.spectral import init_vectors, spectral_normalise
@@ -131,11 +132,11 @@ def build(
         z_negative = z_chain = None
         if model.has_energy:
             z_negative, info = negatives(fixed, keys, joint > 0)
-            metrics |= _chain_metrics("prior", info)
+            metrics |= chain_metrics("prior", info)
         if not variational:
             chain = chains.posterior(fixed, gated, keys, x, posterior_cfg.num_steps)
             z_chain = chain.position
-            metrics |= _chain_metrics("posterior", chain.info)
+            metrics |= chain_metrics("posterior", chain.info)
 
         def loss_fn(params):
             params, _ = normalised(params, state.extra)
@@ -270,14 +271,3 @@ def build(
             to_u=lambda state, z: density.prior(state.params).to_u(z)[0],
         ),
     )
-
-
-def _chain_metrics(name, info):
-    """Batch means of a chain's last Info, under `name/`."""
-    return {
-        f"{name}/energy": jnp.mean(info.energy),
-        f"{name}/grad_norm": jnp.mean(info.grad_norm),
-        f"{name}/displacement": jnp.mean(info.displacement),
-        f"{name}/finite": jnp.mean(info.finite.astype(jnp.float32)),
-        f"{name}/accepted": jnp.mean(info.accepted),
-    }

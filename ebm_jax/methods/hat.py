@@ -1,0 +1,252 @@
+"""Hat EBM (NeurIPS 2022): an energy H on images x = G(z) + y, learned by chains on z and y.
+
+With `hat.density = "conditional"` the generator learns beside it, from a bank of the chain's past
+ends (synthesis); with "joint" it stays as it is (refinement, retrofit). Data needs neither z nor y.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ebm_jax import randomness
+from ebm_jax.densities.gaussian import standard_normal_log_prob
+from ebm_jax.densities.hat import hat_log_prob
+from ebm_jax.errors import ConfigError
+from ebm_jax.methods import bank as banks
+from ebm_jax.methods.accumulation import in_parts
+from ebm_jax.methods.bank import Bank
+from ebm_jax.methods.base import InferenceState, Method, Samples, TrainState
+from ebm_jax.methods.metrics import chain_metrics
+from ebm_jax.methods.optimisers import group_optimiser, learning_rate
+from ebm_jax.models import hat
+from ebm_jax.samplers import Move, alternating, normal_like, run_chain
+
+DENSITIES = ("conditional", "joint")
+_CHUNK = 100  # images of the first bank that are generated at a time
+
+
+def build(config, axis_name: str | None = None) -> Method:
+    """The method's pure functions for one experiment.
+
+    Args:
+      config: `hat` has the settings of density and chain, see configs/hats.py.
+      axis_name: the mapped axis to average over, or None.
+
+    Raises:
+      ConfigError: settings that do not fit together.
+    """
+    cfg, chain_cfg = config.hat, config.sampler.prior
+    _check(config)
+    model = hat.build(config)
+    cooperative = cfg.density == "conditional"
+    learned = ("energy", "generator") if cooperative else ("energy",)
+
+    def optimiser(group):
+        settings = config.optim[group]
+        rate = learning_rate(settings, 0, config.data.num_examples, config.data.batch_size)
+        return group_optimiser(settings, rate)
+
+    def latents(keys, name):
+        zeros = jnp.zeros((keys.shape[0], *model.latent_shape))
+        return normal_like(randomness.streams(keys, name), zeros)
+
+    def generator_of(params, extra):
+        return functools.partial(model.generate, params["generator"], extra["statistics"])
+
+    def init(key, batch):
+        expected = (config.data.image_size,) * 2 + (config.data.channels,)
+        if batch["image"].shape[1:] != expected:
+            raise ConfigError(f"images are {batch['image'].shape[1:]}, the config says {expected}.")
+        params, statistics = model.init(randomness.stream(key, "params"))
+        extra = {"statistics": statistics}
+        if cooperative:
+            keys = randomness.per_example(key, jnp.arange(cfg.bank_size))
+            z = latents(keys, "bank")
+            generate = generator_of(params, extra)
+            x = jax.lax.map(lambda one: generate(one[None])[0], z, batch_size=_CHUNK)
+            extra["bank"] = Bank(z, x)
+        zero = jnp.zeros((), jnp.int32)
+        opt_state = {group: optimiser(group).init(params[group]) for group in learned}
+        return TrainState(zero, params, opt_state, params, extra, zero, zero, zero)
+
+    def run(params, extra, keys, num_steps, tau, keep_every=0):
+        """(chain from z ~ N(0, I) and y = 0, G along it): positions are {"z", "y"}."""
+        z = latents(keys, "start")
+        generate = generator_of(params, extra)
+        image = generate(z)
+        along = generate if cfg.z_step_size else lambda _: image  # G(z) once, where z stays
+        log_prob = hat_log_prob(
+            functools.partial(model.energy, params["energy"]),
+            along,
+            temperature=cfg.temperature,
+            tau=tau,
+            log_prior=_log_prior if cooperative and cfg.z_step_size else None,
+        )
+        moves = [Move("z", cfg.z_step_size)] * bool(cfg.z_step_size)
+        moves.append(Move("y", chain_cfg.step_size, chain_cfg.clip))
+        start = {"z": z, "y": jnp.zeros_like(image)}
+        chain = run_chain(
+            alternating(log_prob, moves), keys, start, num_steps, keep_every=keep_every
+        )
+        return chain, along
+
+    def negatives(state, batch, key):
+        """(this device's pairs of a step, the chain's metrics)."""
+        keys = randomness.per_example(key, batch["index"])
+        chain, along = run(state.params, state.extra, keys, chain_cfg.num_steps, cfg.tau)
+        z = chain.position["z"]
+        return Bank(z, along(z) + chain.position["y"]), chain_metrics("prior", chain.info)
+
+    def energy_gradient(params, batch, key):
+        """Of mean H(data + noise) − mean H(chain's ends); T is put in by `update`."""
+
+        def loss_fn(energy_params):
+            keys = randomness.streams(randomness.per_example(key, batch["index"]), "data")
+            noise = normal_like(keys, batch["image"])
+            positive = jnp.mean(
+                model.energy(energy_params, batch["image"] + cfg.data_noise * noise)
+            )
+            negative = jnp.mean(model.energy(energy_params, batch["negative"]))
+            loss = positive - negative
+            parts = {"energy/positive": positive, "energy/negative": negative}
+            return loss, parts | {"loss/energy": loss}
+
+        return jax.grad(loss_fn, has_aux=True)(params)
+
+    def generator_gradient(params, extra, pairs):
+        def loss_fn(generator_params):
+            images = model.generate(generator_params, extra["statistics"], pairs.z)
+            loss = cfg.generator_weight * jnp.mean((images - pairs.x) ** 2)
+            return loss, {"loss/generator": loss}
+
+        return jax.grad(loss_fn, has_aux=True)(params)
+
+    def mean(tree):
+        return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+
+    def update(state: TrainState, batch, key):
+        """One step: H from the chains' ends, then G from the bank, then the ends into the bank."""
+        parts = config.train.accumulate
+        pairs, metrics = _chained(lambda part: negatives(state, part, key), batch, parts)
+        batch = {**batch, "negative": pairs.x}
+        gradients, found = in_parts(
+            lambda part: energy_gradient(state.params["energy"], part, key), batch, parts
+        )
+        grads, metrics = {"energy": gradients}, metrics | found
+        extra = state.extra
+        if cooperative:
+            bank_key = randomness.stream(key, "bank")
+            entries, past = banks.draw(bank_key, extra["bank"], len(pairs.z), axis_name)
+            grads["generator"], found = in_parts(
+                lambda part: generator_gradient(state.params["generator"], extra, part), past, parts
+            )
+            metrics |= found
+            extra = {**extra, "bank": banks.overwrite(extra["bank"], entries, pairs, axis_name)}
+        grads, metrics = mean((grads, metrics))
+        params, opt_state = dict(state.params), {}
+        for group in learned:
+            metrics[f"grad_norm/{group}"] = optax.tree.norm(grads[group])
+            if group == "energy":  # Adam's ε is the only place where T matters
+                grads[group] = jax.tree.map(lambda g: g / cfg.temperature, grads[group])
+            backs_off = group == "energy"
+            factor = config.stability.energy_backoff**state.rollbacks if backs_off else 1.0
+            params[group], opt_state[group] = optimiser(group).update(
+                grads[group], state.opt_state[group], params[group], state.step, factor
+            )
+        return state._replace(params=params, opt_state=opt_state, extra=extra), metrics
+
+    def sample(
+        state: InferenceState,
+        key,
+        n,
+        *,
+        start=0,
+        prior="ebm",
+        num_steps=None,
+        keep_every=0,
+        keep_images=True,
+    ):
+        if prior not in ("ebm", "gaussian"):
+            raise ConfigError(f"prior is '{prior}'; use 'ebm' or 'gaussian'.")
+        keys = randomness.per_example(key, start + jnp.arange(n))
+        if prior == "gaussian":
+            z = latents(keys, "start")
+            images = generator_of(state.params, state.extra)(z)
+            return Samples(images, {"z": z, "y": jnp.zeros_like(images)}, None, None, None)
+        steps = num_steps or config.eval.prior_steps or chain_cfg.num_steps
+        tau = cfg.tau if cfg.eval_tau is None else cfg.eval_tau
+        chain, along = run(state.params, state.extra, keys, steps, tau, keep_every)
+
+        def images_of(position):
+            return along(position["z"]) + position["y"]
+
+        trajectory = None
+        if chain.trajectory is not None and keep_images:
+            trajectory = jax.lax.map(images_of, chain.trajectory)
+        return Samples(
+            images_of(chain.position),
+            chain.position,
+            chain.info,
+            trajectory,
+            chain.profile,
+            chain.trajectory,
+        )
+
+    def log_score(state: InferenceState, images, key, index, k=0):
+        if k:
+            raise ConfigError(f"k is {k}; Hat EBM's score of an image has no layers, use 0.")
+        return -model.energy(state.params["energy"], images) / cfg.temperature
+
+    def energy(state: InferenceState, position):
+        images = generator_of(state.params, state.extra)(position["z"]) + position["y"]
+        return model.energy(state.params["energy"], images)
+
+    return Method(
+        name="hat",
+        init=init,
+        update=update,
+        sample=sample,
+        posterior=None,
+        reconstruct=None,
+        log_score=log_score,
+        energy=energy,
+        has_energy=True,
+        advice="lower the rate of optim.energy or sampler.prior.step_size, or raise hat.data_noise",
+    )
+
+
+def _log_prior(z):
+    return standard_normal_log_prob(z.reshape(z.shape[0], -1))
+
+
+def _chained(negatives, batch, parts):
+    """Pairs and metrics of a batch, its chains run in so many equal parts."""
+    if parts == 1:
+        return negatives(batch)
+    split = jax.tree.map(lambda leaf: leaf.reshape(parts, -1, *leaf.shape[1:]), batch)
+    pairs, metrics = jax.lax.map(negatives, split)
+    joined = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), pairs)
+    return joined, jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
+
+
+def _check(config) -> None:
+    """Raises ConfigError for settings that make no sense."""
+    cfg = config.hat
+    if cfg.density not in DENSITIES:
+        raise ConfigError(f"hat.density is '{cfg.density}'; use one of: {', '.join(DENSITIES)}.")
+    if tuple(config.data.range) != (-1.0, 1.0):
+        raise ConfigError(
+            f"data.range is {tuple(config.data.range)}; Hat EBM's generators need (-1.0, 1.0)."
+        )
+    if not cfg.temperature > 0:
+        raise ConfigError(f"hat.temperature is {cfg.temperature}; it must be positive.")
+    for name in ("tau", "z_step_size", "data_noise", "generator_weight"):
+        if cfg[name] < 0:
+            raise ConfigError(f"hat.{name} is {cfg[name]}; it must not be negative.")
+    if cfg.density == "conditional" and cfg.bank_size < config.data.batch_size:
+        raise ConfigError(
+            f"hat.bank_size is {cfg.bank_size}, but each of the {config.data.batch_size} examples "
+            "of a batch draws a pair of its own; use at least data.batch_size."
+        )

@@ -1,0 +1,173 @@
+"""Hat EBM's learning: the order of a step, the bank, the temperature, what stays frozen."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import hats
+from ebm_jax.errors import ConfigError
+from ebm_jax.methods import hat, inference_state
+
+B, BANK = 4, 10
+
+
+def config(**settings):
+    c = hats.get_config(6, 1)
+    c.data.batch_size = B
+    c.data.num_examples = 100
+    c.hat.bank_size = BANK
+    c.model.latent_sizes = (3,)
+    c.model.generator.hidden = (4, 4)
+    c.model.energy.hidden = (4, 4)
+    c.model.energy.halvings = 1
+    c.sampler.prior.num_steps = 3
+    c.sampler.prior.step_size = 0.05
+    c.hat.temperature = 0.1
+    for group in ("energy", "generator"):
+        c.optim[group].algorithm = "sgd"
+    c.update_from_flattened_dict({key.replace("__", "."): v for key, v in settings.items()})
+    return c
+
+
+@pytest.fixture(scope="module")
+def batch():
+    image = np.random.default_rng(0).uniform(-1, 1, (B, 6, 6, 1)).astype(np.float32)
+    return {"image": jnp.asarray(image), "index": jnp.arange(B), "label": jnp.zeros(B, jnp.int32)}
+
+
+def start(c, batch):
+    method = hat.build(c)
+    return method, jax.jit(method.init)(jax.random.key(0), batch)
+
+
+def changed(a, b):
+    return jax.tree.map(lambda x, y: bool(jnp.any(x != y)), a, b)
+
+
+KEY = jax.random.key(7)
+
+
+@pytest.fixture(scope="module")
+def stepped(batch):
+    c = config()
+    method, state = start(c, batch)
+    after, metrics = jax.jit(method.update)(state, batch, KEY)
+    return c, method, state, after, metrics
+
+
+def test_bank_starts_at_the_generators_images_and_takes_the_chains_ends(stepped, batch):
+    _, method, state, after, _ = stepped
+    model = hat.hat.build(config())
+    bank, statistics = state.extra["bank"], state.extra["statistics"]
+    images = model.generate(state.params["generator"], statistics, bank.z)
+    np.testing.assert_allclose(bank.x, images, atol=1e-5)
+    moved = np.flatnonzero(np.any(np.asarray(after.extra["bank"].z != bank.z), axis=1))
+    assert len(moved) == B
+    new = jax.tree.map(lambda leaf: leaf[moved], after.extra["bank"])
+    started = model.generate(state.params["generator"], statistics, new.z)
+    distance = np.linalg.norm((new.x - started).reshape(B, -1), axis=1)
+    assert (distance > 0.1).all()  # three steps of noise 0.05 in 36 pixels: 0.5
+    assert (distance < 1.5).all()  # the pair's own z
+
+
+def test_generator_learns_from_the_bank_as_it_was(stepped):
+    """SGD: its step is the gradient at the drawn entries before these are overwritten."""
+    c, _, state, after, metrics = stepped
+    model = hat.hat.build(c)
+    old, new = state.extra["bank"], after.extra["bank"]
+    entries = np.flatnonzero(np.any(np.asarray(old.z != new.z), axis=1))
+
+    def loss(params, bank):
+        images = model.generate(params, state.extra["statistics"], bank.z[entries])
+        return 1000.0 * jnp.mean((images - bank.x[entries]) ** 2)
+
+    value, gradient = jax.value_and_grad(loss)(state.params["generator"], old)
+    np.testing.assert_allclose(metrics["loss/generator"], value, atol=1e-3)
+    rate = c.optim.generator.learning_rate
+    expected = jax.tree.map(lambda p, g: p - rate * g, state.params["generator"], gradient)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        after.params["generator"], expected,
+    )  # fmt: skip
+    assert float(loss(state.params["generator"], new)) > float(value) + 0.1
+
+
+def test_temperature_divides_the_energys_gradient(stepped, batch):
+    """−lr/T · ∇[mean H(data + noise) − mean H(ends)] with the ends that went into the bank."""
+    c, _, state, after, metrics = stepped
+    model = hat.hat.build(c)
+    old, new = state.extra["bank"], after.extra["bank"]
+    entries = np.flatnonzero(np.any(np.asarray(old.z != new.z), axis=1))
+
+    def loss(params):
+        ends = new.x[entries]
+        return model.energy(params, batch["image"]).mean() - model.energy(params, ends).mean()
+
+    value, gradient = jax.value_and_grad(loss)(state.params["energy"])
+    assert float(metrics["loss/energy"]) == pytest.approx(float(value), abs=1e-3)
+    factor = c.optim.energy.learning_rate / c.hat.temperature
+    expected = jax.tree.map(lambda p, g: p - factor * g, state.params["energy"], gradient)
+    jax.tree.map(  # the data's noise of 1e-3 is the difference
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), after.params["energy"], expected
+    )
+    assert any(jax.tree.leaves(changed(state.params["energy"], after.params["energy"])))
+
+
+def test_frozen_generator_has_no_bank_and_stays(batch):
+    method, state = start(config(hat__density="joint", hat__z_step_size=0.05), batch)
+    after, metrics = jax.jit(method.update)(state, batch, KEY)
+    assert set(state.extra) == {"statistics"} and set(state.opt_state) == {"energy"}
+    assert not any(jax.tree.leaves(changed(state.params["generator"], after.params["generator"])))
+    assert any(jax.tree.leaves(changed(state.params["energy"], after.params["energy"])))
+    assert "loss/generator" not in metrics
+
+
+def test_accumulated_parts_are_one_step(stepped, batch):
+    c, _, state, after, metrics = stepped
+    with c.unlocked():
+        parts = c.copy_and_resolve_references()
+    parts.train.accumulate = 2
+    again, found = jax.jit(hat.build(parts).update)(state, batch, KEY)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        (after.params, after.extra), (again.params, again.extra),
+    )  # fmt: skip
+    assert set(found) == set(metrics)
+
+
+def test_samples_are_the_generators_images_and_what_the_chain_adds(stepped, batch):
+    _, method, state, _, _ = stepped
+    state = inference_state(state)
+    plain = method.sample(state, KEY, 3, prior="gaussian")
+    short = method.sample(state, KEY, 3, num_steps=4, keep_every=2)
+    np.testing.assert_array_equal(plain.latents["z"], short.latents["z"])
+    np.testing.assert_allclose(
+        short.images, plain.images + short.latents["y"], atol=1e-5
+    )  # the same z: G(z) → G(z) + y
+    assert short.trajectory.shape == (2, 3, 6, 6, 1)
+    np.testing.assert_allclose(short.trajectory[-1], short.images, atol=1e-5)
+    scores = method.log_score(state, short.images, KEY, jnp.arange(3))
+    np.testing.assert_allclose(scores * -0.1, method.energy(state, short.latents), rtol=1e-4)
+    with pytest.raises(ConfigError, match="no layers"):
+        method.log_score(state, short.images, KEY, jnp.arange(3), k=1)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"hat__density": "both"}, "use one of: conditional, joint"),
+        ({"hat__temperature": 0.0}, "temperature is 0.0; it must be positive"),
+        ({"hat__tau": -1.0}, "tau is -1.0; it must not be negative"),
+        ({"hat__bank_size": 3}, "bank_size is 3, but each of the 4 examples"),
+        ({"model__latent_sizes": (3, 2)}, "Hat EBM has one layer of latents"),
+        ({"model__generator__hidden": (4,)}, "has 1 widths; give one of the first map"),
+        ({"model__generator__kind": "mlp"}, "Hat EBM has 'resnet' and 'sphere'"),
+        ({"model__generator__kind": "sphere"}, r"needs \(16,\) latents and one width"),
+        ({"model__energy__halvings": 3}, "halvings is 3; use at most one per width"),
+        ({"data__range": (0.0, 1.0)}, "Hat EBM's generators need"),
+    ],
+)
+def test_settings_that_make_no_sense(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        hat.build(config(**settings))
