@@ -1,9 +1,11 @@
 """What the four models compared on equal terms share: a VAE, LEBM, papers 1 and 2.
 
 The same number of latents, of parameters (± 1 %) and, by their numbers of steps, of minutes; the
-same likelihood, batch, learning rates and Langevin chains. On MNIST and Fashion-MNIST 12 latents,
-0.61 million parameters and four minutes of one CPU core; on CIFAR-10 64 and 3.77 million. All learn
-q beside the generator: posterior chains (`mnist_lebm`) would leave LEBM a fraction of the steps.
+same likelihood, batch, Langevin chains and learning rates of the generator and of q. On MNIST and
+Fashion-MNIST 12 latents, 0.61 million parameters and five to six minutes of one CPU core (with
+another run beside it); on CIFAR-10 64 latents and 3.77 million, the minutes not yet balanced. The
+VAE, whose steps are cheaper, takes more of them. All learn q beside the generator: posterior chains
+(`mnist_lebm`) would leave LEBM a fraction of the steps.
 """
 
 from configs import mnist_joint, mnist_ladder
@@ -13,10 +15,13 @@ def joint(*, latent_sizes: tuple[int, ...], width: int, warmup_steps: int, num_s
     """A model of paper 1 as it is compared; one layer is LEBM.
 
     Args:
-      latent_sizes: twelve in all, bottom first.
+      latent_sizes: bottom first.
       width: of both layers of generator and inference net.
       warmup_steps: without energies, at the higher learning rate.
       num_steps: of training, the warm-up included.
+
+    Returns:
+      The config; the VAE leaves the energies out.
     """
     c = mnist_joint.get_config()
     c.data.batch_size = 100
@@ -26,7 +31,15 @@ def joint(*, latent_sizes: tuple[int, ...], width: int, warmup_steps: int, num_s
 
 
 def ladder(*, warmup_steps: int, num_steps: int):
-    """The model of paper 2 as it is compared."""
+    """The model of paper 2 as it is compared.
+
+    Args:
+      warmup_steps: without energies, at the higher learning rate.
+      num_steps: of training, the warm-up included.
+
+    Returns:
+      The config.
+    """
     return _compared(mnist_ladder.get_config(), warmup_steps, num_steps)
 
 

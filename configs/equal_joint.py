@@ -1,6 +1,8 @@
 """Joint EBM prior (CVPR 2023) on equal terms with `equal_vae`, `equal_lebm` and `equal_ladder`.
 
 TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/equal_joint.py --workdir runs/equal_joint
+
+Not run yet.
 """
 
 from configs import base, equal

@@ -5,6 +5,8 @@ python -m ebm_jax.main --config configs/fashion_mnist_hvae.py --workdir runs/fas
 
 128 latents below 12 and a narrow likelihood: what the upper layer cannot say of an image, the lower
 one can, so that their ratio LLR^{>1} tells images of another kind (task `ood`).
+
+Not run yet.
 """
 
 from configs import base, mnist_hvae

@@ -2,6 +2,8 @@
 
 TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/fashion_mnist_lvae.py --workdir runs/fashion_mnist_lvae
+
+Not run yet.
 """
 
 from configs import base, fashion_mnist_ladder

@@ -2,6 +2,8 @@
 
 TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/mnist01_lvae.py --workdir runs/mnist01_lvae
+
+Not run yet.
 """
 
 from configs import base, mnist01_ladder
