@@ -129,7 +129,7 @@ def test_fid_is_checked_before_training(tmp_path, monkeypatch):
     monkeypatch.setenv("EBM_JAX_INCEPTION", str(tmp_path / "none.npz"))
     config = tiny_config()
     config.eval.tasks = ("fid",)
-    config.eval.num_samples = 300
+    config.eval.fid_features, config.eval.num_samples = 2048, 300
     with pytest.raises(ConfigError, match="at least 2049 samples .eval.num_samples.*, but got 300"):
         validate_with_data(config, Grey)
     config.eval.fid_features = 192
