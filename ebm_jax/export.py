@@ -26,8 +26,8 @@ class LoadedModel(NamedTuple):
       step: training steps behind the parameters.
       state: InferenceState.
       sample: (key, n, **options of Method.sample) → Samples; images in [-1, 1].
-      posterior: (images [B, H, W, C], key) → latents.
-      reconstruct: (images, key) → images.
+      posterior: (images [B, H, W, C], key) → latents; None where images have no latents.
+      reconstruct: (images, key) → images; None likewise.
       log_score: (images, key, k=0) → [B] un-normalised log density L^{>k}.
     """
 
@@ -35,8 +35,8 @@ class LoadedModel(NamedTuple):
     step: int
     state: InferenceState
     sample: Callable[..., Samples]
-    posterior: Callable[..., Any]
-    reconstruct: Callable[..., jax.Array]
+    posterior: Callable[..., Any] | None
+    reconstruct: Callable[..., jax.Array] | None
     log_score: Callable[..., jax.Array]
 
 
@@ -99,8 +99,8 @@ def load(directory: str | Path) -> LoadedModel:
         step=step,
         state=state,
         sample=lambda key, n, **options: method.sample(state, key, n, **options),
-        posterior=numbered(method.posterior),
-        reconstruct=numbered(method.reconstruct),
+        posterior=method.posterior and numbered(method.posterior),
+        reconstruct=method.reconstruct and numbered(method.reconstruct),
         log_score=numbered(method.log_score),
     )
 

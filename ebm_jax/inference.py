@@ -48,8 +48,8 @@ def on_all_devices(method: Method) -> Method:
     evidence = compiled.evidence and _on_all_devices(compiled.evidence, method.evidence)
     return compiled._replace(
         sample=sample,
-        posterior=parallel.over_examples(method.posterior, **by_index),
-        reconstruct=parallel.over_examples(method.reconstruct, **by_index),
+        posterior=method.posterior and parallel.over_examples(method.posterior, **by_index),
+        reconstruct=method.reconstruct and parallel.over_examples(method.reconstruct, **by_index),
         log_score=scoring(method.log_score),
         log_terms=method.log_terms and scoring(method.log_terms),
         evidence=evidence,

@@ -26,6 +26,8 @@ def write_snapshot(
 ) -> None:
     """Writes `samples/{prior,reconstruction,energy}_<step>.png`, from fixed noise and images.
 
+    The last two need latents of an image, which not every method has.
+
     Args:
       writer: knows the run's folder.
       config: for the data's settings.
@@ -40,14 +42,14 @@ def write_snapshot(
     prior = method.sample(state, key, _SAMPLES, prior="ebm" if method.has_energy else "gaussian")
     batch = next(iter(data.eval_batches(dataset, config.data, _SAMPLES)))
     images, index = batch["image"], batch["index"]
-    restored = np.asarray(method.reconstruct(state, images, key, index))
-    pairs = pair_grid(images[:_PAIRS], restored[:_PAIRS], value_range=value_range)
-    grids = {
-        "prior": image_grid(np.asarray(prior.images), value_range=value_range),
-        "reconstruction": pairs,
-    }
+    grids = {"prior": image_grid(np.asarray(prior.images), value_range=value_range)}
+    if method.reconstruct is not None:
+        restored = np.asarray(method.reconstruct(state, images, key, index))
+        grids["reconstruction"] = pair_grid(
+            images[:_PAIRS], restored[:_PAIRS], value_range=value_range
+        )
     writer.write_images(step, grids)
-    if method.has_energy:
+    if method.has_energy and method.posterior is not None:
         latents = method.posterior(state, images, key, index)
         energies = {
             "posterior": np.asarray(method.energy(state, latents)),

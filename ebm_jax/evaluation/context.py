@@ -129,7 +129,15 @@ def reconstruction_chunks(
     """(images, reconstructions) of the first `limit` examples, each [n ≤ eval.batch_size, ...].
 
     The first `skip` chunks are neither made nor yielded.
+
+    Raises:
+      ConfigError: the method has no reconstructions.
     """
+    if context.method.reconstruct is None:
+        raise ConfigError(
+            f"method '{context.method.name}' has no latents of an image, so no reconstructions; "
+            "leave 'reconstruction' out of eval.tasks."
+        )
     key = task_key(context, name)
     size, total = context.config.eval.batch_size, dataset.num_examples
     last = total if limit is None else min(limit, total)

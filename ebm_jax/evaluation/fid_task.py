@@ -15,8 +15,11 @@ from ebm_jax.evaluation.generation import (
     KINDS,
     Seen,
     image_sets,
+    restored_count,
+    restored_words,
     save_shown,
     set_features,
+    set_words,
 )
 from ebm_jax.evaluation.inception import open_extractor
 from ebm_jax.evaluation.inception.resizing import check_resize
@@ -26,7 +29,6 @@ from ebm_jax.evaluation.kid import SUBSET_SIZE, SUBSETS, kid
 from ebm_jax.evaluation.precision_recall import NEIGHBOURS, precision_recall
 from ebm_jax.evaluation.reference import KEPT_ROWS, reference_of
 from ebm_jax.evaluation.statistics import Statistics
-from ebm_jax.evaluation.wording import posterior_words, prior_words
 
 
 def check(config: Any, dataset: Any) -> None:
@@ -85,15 +87,14 @@ def run(context: Context) -> dict:
         **_by_measure(measured),
         "metric": metric_name(features, cfg.num_samples, cfg.fid_resize, split),
         "num_samples": cfg.num_samples,
-        "num_reconstructions": sets["reconstruction"].count,
+        "num_reconstructions": restored_count(sets),
         "num_reference": used,
         "weights": judge.fingerprint,
         "protocol": (
             f"{protocol(features, cfg.fid_resize, judge.fingerprint)}; {cfg.num_samples} "
-            f"samples ({sets['reconstruction'].count} reconstructions of training images) against "
-            f"{used} of {total} images of split {context.train_set.split}, decoder mean, averaged "
-            f"weights{prior_words(context.config, context.method.has_energy)}, reconstructions: "
-            f"{posterior_words(context.config)}; KID and precision and recall in the first {rows} "
+            f"samples{restored_words(sets)} against "
+            f"{used} of {total} images of split {context.train_set.split}, "
+            f"{set_words(context, sets)}; KID and precision and recall in the first {rows} "
             f"features of each set (KID: mean of {SUBSETS} subsets of {SUBSET_SIZE}, or of all at "
             f"once where there are fewer; not unbiased for reconstructions, which are made of "
             f"reference images; k = {NEIGHBOURS} neighbours)"

@@ -51,26 +51,24 @@ def run(context: Context) -> dict:
         result[kind] = found if seen.finite else float("nan")
         figures |= save_shown(context, "fd_classifier", kind, seen.images, f"{result[kind]:.2f}")
     shards.remove(context, "fd_classifier")
-    count = sets["reconstruction"].count
     return result | {
         "metric": "fd_classifier",
         "num_samples": cfg.eval.num_samples,
-        "num_reconstructions": count,
+        "num_reconstructions": restored_count(sets),
         "classifier": judge.fingerprint,
         "protocol": (
             f"Fréchet distance in the {judge.reference.mean.shape[0]} penultimate features of a "
-            f"classifier trained on {context.train_set.name}, {cfg.eval.num_samples} samples "
-            f"({count} reconstructions of training images) against all "
-            f"{context.train_set.num_examples} training images, decoder mean, averaged weights"
-            f"{prior_words(cfg, context.method.has_energy)}, reconstructions: "
-            f"{posterior_words(cfg)}; not FID"
+            f"classifier trained on {context.train_set.name}, {cfg.eval.num_samples} samples"
+            f"{restored_words(sets)} against all "
+            f"{context.train_set.num_examples} training images, {set_words(context, sets)}; not FID"
         ),
         "figures": figures,
     }
 
 
 def image_sets(context: Context) -> dict[str, ImageSet]:
-    """{kind: images}; without an energy there is no `ebm_prior`."""
+    """{kind: images}; without an energy there is no `ebm_prior`, without latents of an image no
+    `reconstruction`."""
     total = context.config.eval.num_samples
     restored = min(total, context.train_set.num_examples)
 
@@ -88,7 +86,30 @@ def image_sets(context: Context) -> dict[str, ImageSet]:
     sets = {"gaussian_prior": samples("gaussian")}
     if context.method.has_energy:
         sets["ebm_prior"] = samples("ebm")
-    return sets | {"reconstruction": ImageSet(restored, reconstructions)}
+    if context.method.reconstruct is not None:
+        sets["reconstruction"] = ImageSet(restored, reconstructions)
+    return sets
+
+
+def restored_count(sets: dict[str, ImageSet]) -> int:
+    """How many reconstructions there are among the sets."""
+    return sets["reconstruction"].count if "reconstruction" in sets else 0
+
+
+def restored_words(sets: dict[str, ImageSet]) -> str:
+    """What a protocol says of their number, after that of the samples."""
+    count = restored_count(sets)
+    return f" ({count} reconstructions of training images)" if count else ""
+
+
+def set_words(context: Context, sets: dict[str, ImageSet]) -> str:
+    """What a protocol says of how the sets came about."""
+    words = (
+        f"decoder mean, averaged weights{prior_words(context.config, context.method.has_energy)}"
+    )
+    if "reconstruction" in sets:
+        words += f", reconstructions: {posterior_words(context.config)}"
+    return words
 
 
 def set_features(

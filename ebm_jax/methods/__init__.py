@@ -1,7 +1,7 @@
 """Methods: what is learned from what. The loop sees them only as `Method`."""
 
 from ebm_jax.errors import ConfigError
-from ebm_jax.methods import joint, ladder
+from ebm_jax.methods import hat, joint, ladder
 from ebm_jax.methods.base import (
     InferenceState,
     Method,
@@ -11,7 +11,7 @@ from ebm_jax.methods.base import (
     inference_state,
 )
 
-_METHODS = {"joint": joint.build, "ladder": ladder.build}
+_METHODS = {"hat": hat.build, "joint": joint.build, "ladder": ladder.build}
 
 
 def build(config, axis_name: str | None = None) -> Method:

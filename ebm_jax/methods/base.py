@@ -17,7 +17,8 @@ class TrainState(NamedTuple):
       params: {group: parameters}.
       opt_state: {group: optimiser state}.
       ema: like `params`, exponential moving average.
-      extra: the method's own state (power-iteration vectors, banks, running statistics).
+      extra: the method's own state (power-iteration vectors, banks, running statistics). What
+        stands under "training" is left out of an InferenceState.
       rollbacks: int32, how often training was rolled back.
       skipped: int32, updates skipped in all.
       skipped_in_row: int32, updates skipped since the last good one.
@@ -123,8 +124,8 @@ class Method(NamedTuple):
         keep_images=True) → Samples; chain i is that of example index start + i. prior='gaussian'
         leaves the energies out; `num_steps` replaces the config's; keep_images=False decodes the
         last latents only.
-      posterior: (state, images, key, index) → latents.
-      reconstruct: (state, images, key, index) → images.
+      posterior: (state, images, key, index) → latents; None where images have no latents.
+      reconstruct: (state, images, key, index) → images; None likewise.
       log_score: (state, images, key, index, k=0) → [B] un-normalised log density, L^{>k}.
       energy: (state, latents) → [B], the learned energy −F, or H.
       has_energy: whether prior='ebm' differs from prior='gaussian'.
@@ -138,8 +139,8 @@ class Method(NamedTuple):
     init: Callable[..., TrainState]
     update: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
     sample: Callable[..., Samples]
-    posterior: Callable[..., Any]
-    reconstruct: Callable[..., jax.Array]
+    posterior: Callable[..., Any] | None
+    reconstruct: Callable[..., jax.Array] | None
     log_score: Callable[..., jax.Array]
     energy: Callable[..., jax.Array]
     has_energy: bool
@@ -151,7 +152,8 @@ class Method(NamedTuple):
 
 def inference_state(state: TrainState) -> InferenceState:
     """The averaged parameters: what evaluation and the export use."""
-    return InferenceState(params=state.ema, extra=state.extra)
+    extra = {name: value for name, value in state.extra.items() if name != "training"}
+    return InferenceState(params=state.ema, extra=extra)
 
 
 def compiled(method: Method) -> Method:
@@ -162,8 +164,8 @@ def compiled(method: Method) -> Method:
             static_argnums=2,
             static_argnames=("prior", "num_steps", "keep_every", "keep_images"),
         ),
-        posterior=jax.jit(method.posterior),
-        reconstruct=jax.jit(method.reconstruct),
+        posterior=method.posterior and jax.jit(method.posterior),
+        reconstruct=method.reconstruct and jax.jit(method.reconstruct),
         log_score=jax.jit(method.log_score, static_argnames="k"),
         energy=jax.jit(method.energy),
         log_terms=method.log_terms and jax.jit(method.log_terms, static_argnames="k"),

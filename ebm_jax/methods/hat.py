@@ -66,7 +66,7 @@ def build(config, axis_name: str | None = None) -> Method:
             z = latents(keys, "bank")
             generate = generator_of(params, extra)
             x = jax.lax.map(lambda one: generate(one[None])[0], z, batch_size=_CHUNK)
-            extra["bank"] = Bank(z, x)
+            extra["training"] = {"bank": Bank(z, x)}
         zero = jnp.zeros((), jnp.int32)
         opt_state = {group: optimiser(group).init(params[group]) for group in learned}
         return TrainState(zero, params, opt_state, params, extra, zero, zero, zero)
@@ -138,12 +138,14 @@ def build(config, axis_name: str | None = None) -> Method:
         extra = state.extra
         if cooperative:
             bank_key = randomness.stream(key, "bank")
-            entries, past = banks.draw(bank_key, extra["bank"], len(pairs.z), axis_name)
+            bank = extra["training"]["bank"]
+            entries, past = banks.draw(bank_key, bank, len(pairs.z), axis_name)
             grads["generator"], found = in_parts(
                 lambda part: generator_gradient(state.params["generator"], extra, part), past, parts
             )
             metrics |= found
-            extra = {**extra, "bank": banks.overwrite(extra["bank"], entries, pairs, axis_name)}
+            bank = banks.overwrite(bank, entries, pairs, axis_name)
+            extra = {**extra, "training": {"bank": bank}}
         grads, metrics = mean((grads, metrics))
         params, opt_state = dict(state.params), {}
         for group in learned:

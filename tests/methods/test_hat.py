@@ -45,6 +45,10 @@ def changed(a, b):
     return jax.tree.map(lambda x, y: bool(jnp.any(x != y)), a, b)
 
 
+def bank_of(state):
+    return state.extra["training"]["bank"]
+
+
 KEY = jax.random.key(7)
 
 
@@ -59,12 +63,12 @@ def stepped(batch):
 def test_bank_starts_at_the_generators_images_and_takes_the_chains_ends(stepped, batch):
     _, method, state, after, _ = stepped
     model = hat.hat.build(config())
-    bank, statistics = state.extra["bank"], state.extra["statistics"]
+    bank, statistics = bank_of(state), state.extra["statistics"]
     images = model.generate(state.params["generator"], statistics, bank.z)
     np.testing.assert_allclose(bank.x, images, atol=1e-5)
-    moved = np.flatnonzero(np.any(np.asarray(after.extra["bank"].z != bank.z), axis=1))
+    moved = np.flatnonzero(np.any(np.asarray(bank_of(after).z != bank.z), axis=1))
     assert len(moved) == B
-    new = jax.tree.map(lambda leaf: leaf[moved], after.extra["bank"])
+    new = jax.tree.map(lambda leaf: leaf[moved], bank_of(after))
     started = model.generate(state.params["generator"], statistics, new.z)
     distance = np.linalg.norm((new.x - started).reshape(B, -1), axis=1)
     assert (distance > 0.1).all()  # three steps of noise 0.05 in 36 pixels: 0.5
@@ -75,7 +79,7 @@ def test_generator_learns_from_the_bank_as_it_was(stepped):
     """SGD: its step is the gradient at the drawn entries before these are overwritten."""
     c, _, state, after, metrics = stepped
     model = hat.hat.build(c)
-    old, new = state.extra["bank"], after.extra["bank"]
+    old, new = bank_of(state), bank_of(after)
     entries = np.flatnonzero(np.any(np.asarray(old.z != new.z), axis=1))
 
     def loss(params, bank):
@@ -97,7 +101,7 @@ def test_temperature_divides_the_energys_gradient(stepped, batch):
     """−lr/T · ∇[mean H(data + noise) − mean H(ends)] with the ends that went into the bank."""
     c, _, state, after, metrics = stepped
     model = hat.hat.build(c)
-    old, new = state.extra["bank"], after.extra["bank"]
+    old, new = bank_of(state), bank_of(after)
     entries = np.flatnonzero(np.any(np.asarray(old.z != new.z), axis=1))
 
     def loss(params):
@@ -139,6 +143,7 @@ def test_accumulated_parts_are_one_step(stepped, batch):
 def test_samples_are_the_generators_images_and_what_the_chain_adds(stepped, batch):
     _, method, state, _, _ = stepped
     state = inference_state(state)
+    assert set(state.extra) == {"statistics"}  # the bank is the training's
     plain = method.sample(state, KEY, 3, prior="gaussian")
     short = method.sample(state, KEY, 3, num_steps=4, keep_every=2)
     np.testing.assert_array_equal(plain.latents["z"], short.latents["z"])
