@@ -152,7 +152,7 @@ def build(config, axis_name: str | None = None) -> Method:
             metrics[f"grad_norm/{group}"] = optax.tree.norm(grads[group])
             if group == "energy":  # Adam's ε is the only place where T matters
                 grads[group] = jax.tree.map(lambda g: g / cfg.temperature, grads[group])
-            backs_off = group == "energy"
+            backs_off = group == "energy"  # the negative phase is where learning runs away
             factor = config.stability.energy_backoff**state.rollbacks if backs_off else 1.0
             params[group], opt_state[group] = optimiser(group).update(
                 grads[group], state.opt_state[group], params[group], state.step, factor
