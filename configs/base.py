@@ -85,6 +85,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.optim.energy_l2 = 0.0  # penalty on the squared energies of both phases
 
     c.train = ml_collections.ConfigDict()
+    c.train.first_stage = placeholder(str)  # workdir or export of the run this one builds on
     c.train.num_steps = 1000
     c.train.warmup_steps = 0  # steps as a hierarchical VAE / generator before the energies learn
     c.train.log_every = 100

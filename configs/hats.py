@@ -1,4 +1,4 @@
-"""Settings of Hat EBM (NeurIPS 2022) that its experiments share."""
+"""Hat EBM (NeurIPS 2022) and its first stages: settings that their experiments share."""
 
 import ml_collections
 from ml_collections.config_dict import placeholder
@@ -6,17 +6,18 @@ from ml_collections.config_dict import placeholder
 from configs import base
 
 
-def get_config(side: int, channels: int):
-    """Synthesis with the paper's settings and small nets; each experiment sets its nets.
+def synthesis(side: int, channels: int):
+    """The conditional density, with the paper's settings and nets of 32 pixels.
 
     Args:
       side: of the images, pixels.
       channels: of the images.
+
+    Returns:
+      The config; each experiment sets its nets and durations.
     """
-    c = base.get_config()
+    c = _on_images(side, channels)
     c.method.name = "hat"
-    c.data.image_size, c.data.channels = side, channels
-    c.data.batch_size = 128
     c.hat = ml_collections.ConfigDict(
         dict(
             density="conditional",  # conditional: the generator learns too | joint: it is frozen
@@ -29,6 +30,110 @@ def get_config(side: int, channels: int):
             generator_weight=1_000.0,  # on its mean squared error
         )
     )
+    c.sampler.prior.num_steps = 50
+    c.sampler.prior.step_size = 5e-4
+    c.sampler.prior.clip = 2.5
+    c.optim.generator = base.network_optimiser(1e-4)
+    c.optim.energy = base.network_optimiser(1e-4)
+    c.train.num_steps = 50_000
+    return c
+
+
+def refinement(side: int, channels: int):
+    """The joint density on an SN-GAN's generator, with the paper's settings for CIFAR-10.
+
+    Args, Returns: as `synthesis`.
+    """
+    c = synthesis(side, channels)
+    c.hat.density = "joint"
+    c.hat.z_step_size = 5e-3
+    c.hat.eval_tau = 8.0
+    c.model.generator.out_factor = 1.0
+    c.sampler.prior.num_steps = 250
+    c.sampler.prior.step_size = 1e-4
+    c.eval.prior_steps = 350
+    c.optim.energy.learning_rate = 1e-5
+    c.train.num_steps = 25_000
+    return c
+
+
+def retrofit(side: int, channels: int):
+    """The joint density on an autoencoder's decoder, with the paper's settings.
+
+    Args, Returns: as `synthesis`.
+    """
+    c = synthesis(side, channels)
+    c.hat.density = "joint"
+    c.hat.z_step_size = 1e-3
+    c.hat.tau = 50.0
+    c.hat.data_noise = 1e-2
+    _sphere(c)
+    c.sampler.prior.num_steps = 100
+    c.eval.prior_steps = 125
+    c.train.num_steps = 25_000
+    return c
+
+
+def autoencoder(side: int, channels: int):
+    """The first stage of `retrofit`, with the paper's settings.
+
+    Args, Returns: as `synthesis`.
+    """
+    c = _on_images(side, channels)
+    c.method.name = "autoencoder"
+    c.autoencoder = ml_collections.ConfigDict(
+        dict(
+            latent_noise=0.02,  # standard deviation, per latent
+            weight=1_000.0,  # on the mean squared error
+        )
+    )
+    _sphere(c)
+    c.model.inference = ml_collections.ConfigDict(dict(hidden=(256,)))
+    c.model.inference.compute_dtype = placeholder(str)
+    c.model.energy.enabled = False
+    c.optim.generator = base.network_optimiser(1e-4)
+    c.optim.inference = base.network_optimiser(1e-4)
+    c.eval.tasks = ("fd_classifier", "reconstruction")
+    return c
+
+
+def sngan(side: int, channels: int):
+    """The first stage of `refinement`: batches of 64, five steps of D for one of G.
+
+    Args, Returns: as `synthesis`.
+    """
+    c = _on_images(side, channels)
+    c.method.name = "sngan"
+    c.gan = ml_collections.ConfigDict(dict(discriminator_steps=5))
+    c.data.batch_size = 320  # of all the discriminator's steps
+    c.model.discriminator = c.model.energy
+    c.model.energy = base.get_config().model.energy
+    c.model.energy.enabled = False
+    c.model.generator.out_factor = 1.0
+    for group in ("generator", "discriminator"):
+        c.optim[group] = base.network_optimiser(2e-4)
+        c.optim[group].b1, c.optim[group].b2 = 0.0, 0.9
+    c.train.num_steps = 100_000
+    c.train.ema_decay = 0.0  # the statistics are those of the newest parameters
+    return c
+
+
+def on_digits(c) -> None:
+    """Small nets and batches, for images of 8 × 8."""
+    c.model.latent_sizes = (16,)
+    for part in ("energy", "discriminator"):
+        if part in c.model:
+            c.model[part].update(hidden=(32, 32, 32), halvings=1)
+    c.train.steps_per_dispatch = 5
+    c.train.log_every = 100
+    c.train.checkpoint_every = 500
+    c.train.image_every = 500
+
+
+def _on_images(side, channels):
+    c = base.get_config()
+    c.data.image_size, c.data.channels = side, channels
+    c.data.batch_size = 128
     c.model.latent_sizes = (128,)
     c.model.generator = ml_collections.ConfigDict(
         # hidden: widths of the first map and of every doubling
@@ -40,11 +145,25 @@ def get_config(side: int, channels: int):
     )
     for part in ("generator", "energy"):
         c.model[part].compute_dtype = placeholder(str)
-    c.sampler.prior.num_steps = 50
-    c.sampler.prior.step_size = 5e-4
-    c.sampler.prior.clip = 2.5
-    c.optim.generator = base.network_optimiser(1e-4)
-    c.optim.energy = base.network_optimiser(1e-4)
-    c.train.num_steps = 50_000
     c.eval.tasks = ("fd_classifier",)
+    return c
+
+
+def _sphere(c) -> None:
+    """Maps of latents of half the side."""
+    side = 1 << (c.data.image_size - 1).bit_length()
+    c.model.latent_sizes = ((side // 2) ** 2,)
+    c.model.generator.kind = "sphere"
+    c.model.generator.hidden = (256,)
+
+
+def finish(c, variant: str):
+    """`base.finish`; a `:quick` SN-GAN's batch still splits into the discriminator's steps."""
+    c = base.finish(c, variant)
+    if variant == "quick":
+        if "gan" in c:
+            c.data.batch_size -= c.data.batch_size % c.gan.discriminator_steps
+        if "hat" in c:
+            c.hat.bank_size = min(c.hat.bank_size, 200)
+            c.eval.prior_steps = None
     return c

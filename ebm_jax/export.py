@@ -28,7 +28,8 @@ class LoadedModel(NamedTuple):
       sample: (key, n, **options of Method.sample) → Samples; images in [-1, 1].
       posterior: (images [B, H, W, C], key) → latents; None where images have no latents.
       reconstruct: (images, key) → images; None likewise.
-      log_score: (images, key, k=0) → [B] un-normalised log density L^{>k}.
+      log_score: (images, key, k=0) → [B] un-normalised log density L^{>k}; None where
+        there is none.
     """
 
     config: ml_collections.ConfigDict
@@ -37,7 +38,7 @@ class LoadedModel(NamedTuple):
     sample: Callable[..., Samples]
     posterior: Callable[..., Any] | None
     reconstruct: Callable[..., jax.Array] | None
-    log_score: Callable[..., jax.Array]
+    log_score: Callable[..., jax.Array] | None
 
 
 def write_export(directory: str | Path, config: Any, step: int, state: InferenceState) -> None:
@@ -101,7 +102,7 @@ def load(directory: str | Path) -> LoadedModel:
         sample=lambda key, n, **options: method.sample(state, key, n, **options),
         posterior=method.posterior and numbered(method.posterior),
         reconstruct=method.reconstruct and numbered(method.reconstruct),
-        log_score=numbered(method.log_score),
+        log_score=method.log_score and numbered(method.log_score),
     )
 
 

@@ -50,7 +50,7 @@ def on_all_devices(method: Method) -> Method:
         sample=sample,
         posterior=method.posterior and parallel.over_examples(method.posterior, **by_index),
         reconstruct=method.reconstruct and parallel.over_examples(method.reconstruct, **by_index),
-        log_score=scoring(method.log_score),
+        log_score=method.log_score and scoring(method.log_score),
         log_terms=method.log_terms and scoring(method.log_terms),
         evidence=evidence,
     )

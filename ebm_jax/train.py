@@ -1,6 +1,7 @@
 """train(config, workdir): the one training loop. It knows methods only as `Method`."""
 
 import contextlib
+import functools
 import sys
 import time
 import warnings
@@ -10,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ebm_jax import data, methods, parallel, provenance
+from ebm_jax import data, first_stage, methods, parallel, provenance
 from ebm_jax import workdir as workdirs
 from ebm_jax.checkpoint import Checkpointer
 from ebm_jax.errors import ConfigError, DivergedError, PreemptedError
@@ -23,7 +24,13 @@ from ebm_jax.snapshots import write_snapshot
 from ebm_jax.training_step import LoopState, build_step, empty_metrics, init_loop_state
 from ebm_jax.validation import validate
 
-_SHOWN = ("loss/total", "loss/reconstruction_mse", "energy/")  # on the progress line, if there
+_SHOWN = (  # on the progress line, if there
+    "loss/total",
+    "loss/reconstruction_mse",
+    "loss/generator",
+    "loss/discriminator",
+    "energy/",
+)
 _SKIPPED_WORTH_A_WARNING = 0.01  # of all updates
 _WARN = ("train/skipped", "train/rollbacks")  # likewise, if not zero
 
@@ -33,7 +40,8 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
 
     Resume order:
       1. The data set is opened; its size completes the config.
-      2. The method is built and a state made from the seed: its shapes are what is expected.
+      2. The method is built and a state made from the seed: its shapes are what is expected. (What
+         a run takes from `train.first_stage` is loaded only when it begins.)
       3. The newest readable checkpoint replaces that state; an unreadable one is set aside with a
          warning and the one before it is used. Shapes that do not fit end the run with a sentence.
       4. metrics.jsonl is cut after the checkpoint's step.
@@ -69,6 +77,7 @@ def _train(config: Any, workdir: Path, preemption: Preemption) -> int:
     config.data.num_examples = dataset.num_examples
     provenance.check_same_run(config, workdir)
     method = methods.build(config, axis_name=parallel.AXIS)
+    first_stage.check(config, method)
     base_key = jax.random.key(config.seed)
 
     def batch(step, count=1):
@@ -81,10 +90,19 @@ def _train(config: Any, workdir: Path, preemption: Preemption) -> int:
 
     stride = config.train.steps_per_dispatch
     total = config.train.num_steps
-    initial = jax.device_get(init_loop_state(methods.build(config), batch(0), base_key))
+    single = methods.build(config)
+    expected = jax.device_get(init_loop_state(single, batch(0), base_key))
+
+    @functools.cache
+    def initial():
+        if not config.train.first_stage:
+            return expected
+        first = first_stage.load(config, method)
+        return jax.device_get(init_loop_state(single, batch(0), base_key, first))
+
     checkpointer = Checkpointer(workdir, config.train.keep_checkpoints)
     run = _Run(config, workdir, method, checkpointer, preview, preemption)
-    step, host_state = checkpointer.restore(initial) or (0, initial)
+    step, host_state = checkpointer.restore(expected) or (0, initial())
     if step % stride:
         raise ConfigError(
             f"the checkpoint is of step {step}, which lies between two dispatches of "
@@ -94,7 +112,7 @@ def _train(config: Any, workdir: Path, preemption: Preemption) -> int:
     if step:
         print(f"resuming from step {step} of {config.train.num_steps}", flush=True)
     else:
-        checkpointer.save(0, initial)  # what a roll-back before the first checkpoint returns to
+        checkpointer.save(0, host_state)  # what a roll-back before the first checkpoint returns to
     p_step = parallel.pmap_step(build_step(method, config.stability, config.train.ema_decay))
     keys = parallel.replicate(base_key)
 
@@ -210,10 +228,11 @@ class _Run:
                 f"The last good checkpoint is kept in {self.workdir / 'checkpoints'}."
             )
         self.checkpointer.wait()
-        good_step, good = self.checkpointer.restore(initial, accept=_is_good) or (0, initial)
+        found = self.checkpointer.restore(parallel.to_host(state), accept=_is_good)
+        good_step, good = found or (0, initial())
         self.checkpointer.forget_after(good_step)
         if good_step == 0:
-            self.checkpointer.save(0, initial)
+            self.checkpointer.save(0, good)
         warnings.warn(
             f"step {step}: {skipped} updates in a row were skipped; rolling back to step "
             f"{good_step} with a new key and a smaller energy step, × "

@@ -37,20 +37,24 @@ def empty_metrics(names) -> dict[str, Average]:
     return {name: Average(total=jnp.zeros(()), count=jnp.zeros(())) for name in sorted(names)}
 
 
-def init_loop_state(method: Method, batch: dict[str, jax.Array], key: jax.Array) -> LoopState:
+def init_loop_state(
+    method: Method, batch: dict[str, jax.Array], key: jax.Array, first: Any = None
+) -> LoopState:
     """The state before the first step.
 
     Args:
       method: its `update` must not need a device axis (built with axis_name=None).
       batch: any batch; only its shapes matter.
       key: the run's base key.
+      first: InferenceState of the first stage, for a method that builds on one.
 
     Raises:
       ConfigError: the state would not fit into this machine's memory.
     """
     init_key = randomness.stream(key, "init")
-    _check_memory(jax.eval_shape(method.init, init_key, batch))
-    train = jit_once(method.init)(init_key, batch)
+    arguments = (init_key, batch) if first is None else (init_key, batch, first)
+    _check_memory(jax.eval_shape(method.init, *arguments))
+    train = jit_once(method.init)(*arguments)
     _, metrics = jax.eval_shape(method.update, train, batch, key)
     return LoopState(train=train, metrics=empty_metrics(metrics))
 
@@ -97,7 +101,8 @@ def build_step(method: Method, stability: Any, ema_decay: float) -> Callable[...
         good = is_good(metrics, new.params)
         decay = jnp.minimum(ema_decay, (1.0 + old.step) / (10.0 + old.step))
         new = new._replace(
-            ema=jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, old.ema, new.params)
+            # In this form what does not learn keeps its bits.
+            ema=jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), old.ema, new.params)
         )
         kept = jax.tree.map(lambda n, o: jnp.where(good, n, o), new, old)
         kept = kept._replace(

@@ -24,10 +24,11 @@ def get(path, *variant):
 def state_shapes(c):
     c.data.num_examples = 1000
     side = c.data.image_size
+    size = c.gan.discriminator_steps if "gan" in c else 2
     batch = {
-        "image": jnp.zeros((2, side, side, c.data.channels)),
-        "label": jnp.zeros(2, jnp.int32),
-        "index": jnp.arange(2),
+        "image": jnp.zeros((size, side, side, c.data.channels)),
+        "label": jnp.zeros(size, jnp.int32),
+        "index": jnp.arange(size),
     }
     method = methods.build(c)
     state = jax.eval_shape(method.init, jax.random.key(0), batch)

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context, images_of, task_key
 from ebm_jax.evaluation.wording import posterior_words
@@ -84,10 +85,15 @@ def _terms(context: Context, key, dataset, examples, start: int, size: int, k: i
     num = context.config.eval.score_samples
     for draw in range(num):
         arguments = (context.state, images, jax.random.fold_in(key, draw), index)
-        if method.log_terms is None:
+        if method.log_terms is not None:
+            drawn = method.log_terms(*arguments, k=k)
+        elif method.log_score is not None:
             drawn = {"score": method.log_score(*arguments, k=k)}
         else:
-            drawn = method.log_terms(*arguments, k=k)
+            raise ConfigError(
+                f"method '{method.name}' has no density of an image; leave 'ood' and 'anomaly' out "
+                "of eval.tasks."
+            )
         for name, values in drawn.items():
             sums[name] = sums.get(name, 0.0) + np.asarray(values, np.float64) / num
     return {name: values[: len(examples) - start] for name, values in sums.items()}

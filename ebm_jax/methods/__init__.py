@@ -1,7 +1,7 @@
 """Methods: what is learned from what. The loop sees them only as `Method`."""
 
 from ebm_jax.errors import ConfigError
-from ebm_jax.methods import hat, joint, ladder
+from ebm_jax.methods import autoencoder, hat, joint, ladder, sngan
 from ebm_jax.methods.base import (
     InferenceState,
     Method,
@@ -11,7 +11,13 @@ from ebm_jax.methods.base import (
     inference_state,
 )
 
-_METHODS = {"hat": hat.build, "joint": joint.build, "ladder": ladder.build}
+_METHODS = {
+    "autoencoder": autoencoder.build,
+    "hat": hat.build,
+    "joint": joint.build,
+    "ladder": ladder.build,
+    "sngan": sngan.build,
+}
 
 
 def build(config, axis_name: str | None = None) -> Method:

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
-from ebm_jax.samplers import Info
+from ebm_jax import randomness
+from ebm_jax.errors import ConfigError
+from ebm_jax.samplers import Info, normal_like
 from ebm_jax.samplers.ais import AisRun
 
 
@@ -117,7 +120,8 @@ class Method(NamedTuple):
 
     Attributes:
       name: as in `method.name`.
-      init: (key, batch) → TrainState.
+      init: (key, batch, first=None) → TrainState; `first` is the InferenceState of the first stage,
+        which only a method that builds on one takes.
       update: (state, batch, key) → (state, metrics): one step on one device; gradients and metrics
         are averaged over the device axis.
       sample: (state, key, n, *, start=0, prior='ebm', num_steps=None, keep_every=0,
@@ -126,13 +130,17 @@ class Method(NamedTuple):
         last latents only.
       posterior: (state, images, key, index) → latents; None where images have no latents.
       reconstruct: (state, images, key, index) → images; None likewise.
-      log_score: (state, images, key, index, k=0) → [B] un-normalised log density, L^{>k}.
-      energy: (state, latents) → [B], the learned energy −F, or H.
+      log_score: (state, images, key, index, k=0) → [B] un-normalised log density, L^{>k}; None
+        where there is none.
+      energy: (state, latents) → [B], the learned energy −F, or H; None where none is learned.
       has_energy: whether prior='ebm' differs from prior='gaussian'.
       advice: what to change when training diverges, as the end of a sentence.
       log_terms: (state, images, key, index, k=0) → {name: [B]}, the terms whose sum is `log_score`.
       evidence: what log Z and log p(x) are estimated with, or None where there is no such density.
       maps: between latents and images, or None where latents are no tuple of layers.
+      builds_on: names of the settings that must be as in the run of `train.first_stage`; empty
+        where a method builds on none.
+      needs_first_stage: whether it must build on one.
     """
 
     name: str
@@ -141,13 +149,49 @@ class Method(NamedTuple):
     sample: Callable[..., Samples]
     posterior: Callable[..., Any] | None
     reconstruct: Callable[..., jax.Array] | None
-    log_score: Callable[..., jax.Array]
-    energy: Callable[..., jax.Array]
+    log_score: Callable[..., jax.Array] | None
+    energy: Callable[..., jax.Array] | None
     has_energy: bool
     advice: str
     log_terms: Callable[..., dict[str, jax.Array]] | None = None
     evidence: Evidence | None = None
     maps: LatentMaps | None = None
+    builds_on: tuple[str, ...] = ()
+    needs_first_stage: bool = False
+
+
+def check_images(config: Any, batch: dict[str, jax.Array]) -> None:
+    """Raises ConfigError unless a batch's images have the config's size and channels."""
+    expected = (config.data.image_size,) * 2 + (config.data.channels,)
+    if batch["image"].shape[1:] != expected:
+        raise ConfigError(f"images are {batch['image'].shape[1:]}, the config says {expected}.")
+
+
+def first_state(params: Any, opt_state: Any, extra: Any) -> TrainState:
+    """The state before any step."""
+    zero = jnp.zeros((), jnp.int32)
+    return TrainState(zero, params, opt_state, params, extra, zero, zero, zero)
+
+
+def plain_samples(decode: Callable[..., jax.Array], latent_shape: tuple[int, ...]) -> Callable:
+    """`Method.sample` of a method without chains: decode(state, z) of z ~ N(0, I)."""
+
+    def sample(
+        state: InferenceState,
+        key,
+        n,
+        *,
+        start=0,
+        prior="gaussian",
+        num_steps=None,
+        keep_every=0,
+        keep_images=True,
+    ):
+        keys = randomness.per_example(key, start + jnp.arange(n))
+        z = normal_like(randomness.streams(keys, "start"), jnp.zeros((n, *latent_shape)))
+        return Samples(decode(state, z), {"z": z}, None, None, None)
+
+    return sample
 
 
 def inference_state(state: TrainState) -> InferenceState:
@@ -166,8 +210,8 @@ def compiled(method: Method) -> Method:
         ),
         posterior=method.posterior and jax.jit(method.posterior),
         reconstruct=method.reconstruct and jax.jit(method.reconstruct),
-        log_score=jax.jit(method.log_score, static_argnames="k"),
-        energy=jax.jit(method.energy),
+        log_score=method.log_score and jax.jit(method.log_score, static_argnames="k"),
+        energy=method.energy and jax.jit(method.energy),
         log_terms=method.log_terms and jax.jit(method.log_terms, static_argnames="k"),
         evidence=method.evidence and _compiled_evidence(method.evidence),
         maps=method.maps and LatentMaps(*map(jax.jit, method.maps)),

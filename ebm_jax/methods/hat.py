@@ -1,7 +1,8 @@
 """Hat EBM (NeurIPS 2022): an energy H on images x = G(z) + y, learned by chains on z and y.
 
 With `hat.density = "conditional"` the generator learns beside it, from a bank of the chain's past
-ends (synthesis); with "joint" it stays as it is (refinement, retrofit). Data needs neither z nor y.
+ends (synthesis); with "joint" it is that of a first stage, method `autoencoder` or `sngan`, and
+stays as it is (retrofit, refinement). Data needs neither z nor y.
 """
 
 import functools
@@ -17,13 +18,29 @@ from ebm_jax.errors import ConfigError
 from ebm_jax.methods import bank as banks
 from ebm_jax.methods.accumulation import in_parts
 from ebm_jax.methods.bank import Bank
-from ebm_jax.methods.base import InferenceState, Method, Samples, TrainState
+from ebm_jax.methods.base import (
+    InferenceState,
+    Method,
+    Samples,
+    TrainState,
+    check_images,
+    first_state,
+)
 from ebm_jax.methods.metrics import chain_metrics
 from ebm_jax.methods.optimisers import group_optimiser, learning_rate
 from ebm_jax.models import hat
 from ebm_jax.samplers import Move, alternating, normal_like, run_chain
 
 DENSITIES = ("conditional", "joint")
+GENERATOR_SETTINGS = (
+    "data.image_size",
+    "data.channels",
+    "data.range",
+    "model.latent_sizes",
+    "model.generator.kind",
+    "model.generator.hidden",
+    "model.generator.out_factor",
+)
 _CHUNK = 100  # images of the first bank that are generated at a time
 
 
@@ -39,7 +56,8 @@ def build(config, axis_name: str | None = None) -> Method:
     """
     cfg, chain_cfg = config.hat, config.sampler.prior
     _check(config)
-    model = hat.build(config)
+    generator = hat.build_generator(config)
+    critic = hat.build_critic(config, "energy", pool="mean")
     cooperative = cfg.density == "conditional"
     learned = ("energy", "generator") if cooperative else ("energy",)
 
@@ -49,17 +67,20 @@ def build(config, axis_name: str | None = None) -> Method:
         return group_optimiser(settings, rate)
 
     def latents(keys, name):
-        zeros = jnp.zeros((keys.shape[0], *model.latent_shape))
+        zeros = jnp.zeros((keys.shape[0], *generator.latent_shape))
         return normal_like(randomness.streams(keys, name), zeros)
 
     def generator_of(params, extra):
-        return functools.partial(model.generate, params["generator"], extra["statistics"])
+        return functools.partial(generator.generate, params["generator"], extra["statistics"])
 
-    def init(key, batch):
-        expected = (config.data.image_size,) * 2 + (config.data.channels,)
-        if batch["image"].shape[1:] != expected:
-            raise ConfigError(f"images are {batch['image'].shape[1:]}, the config says {expected}.")
-        params, statistics = model.init(randomness.stream(key, "params"))
+    def init(key, batch, first=None):
+        check_images(config, batch)
+        params_key = randomness.stream(key, "params")
+        params = {"energy": critic.init(jax.random.fold_in(params_key, 0))}
+        if first is None:
+            params["generator"], statistics = generator.init(jax.random.fold_in(params_key, 1))
+        else:
+            params["generator"], statistics = first.params["generator"], first.extra["statistics"]
         extra = {"statistics": statistics}
         if cooperative:
             keys = randomness.per_example(key, jnp.arange(cfg.bank_size))
@@ -67,9 +88,8 @@ def build(config, axis_name: str | None = None) -> Method:
             generate = generator_of(params, extra)
             x = jax.lax.map(lambda one: generate(one[None])[0], z, batch_size=_CHUNK)
             extra["training"] = {"bank": Bank(z, x)}
-        zero = jnp.zeros((), jnp.int32)
         opt_state = {group: optimiser(group).init(params[group]) for group in learned}
-        return TrainState(zero, params, opt_state, params, extra, zero, zero, zero)
+        return first_state(params, opt_state, extra)
 
     def run(params, extra, keys, num_steps, tau, keep_every=0):
         """(chain from z ~ N(0, I) and y = 0, G along it): positions are {"z", "y"}."""
@@ -78,7 +98,7 @@ def build(config, axis_name: str | None = None) -> Method:
         image = generate(z)
         along = generate if cfg.z_step_size else lambda _: image  # G(z) once, where z stays
         log_prob = hat_log_prob(
-            functools.partial(model.energy, params["energy"]),
+            functools.partial(critic.apply, params["energy"]),
             along,
             temperature=cfg.temperature,
             tau=tau,
@@ -105,10 +125,9 @@ def build(config, axis_name: str | None = None) -> Method:
         def loss_fn(energy_params):
             keys = randomness.streams(randomness.per_example(key, batch["index"]), "data")
             noise = normal_like(keys, batch["image"])
-            positive = jnp.mean(
-                model.energy(energy_params, batch["image"] + cfg.data_noise * noise)
-            )
-            negative = jnp.mean(model.energy(energy_params, batch["negative"]))
+            noisy = batch["image"] + cfg.data_noise * noise
+            positive = jnp.mean(critic.apply(energy_params, noisy))
+            negative = jnp.mean(critic.apply(energy_params, batch["negative"]))
             loss = positive - negative
             parts = {"energy/positive": positive, "energy/negative": negative}
             return loss, parts | {"loss/energy": loss}
@@ -117,7 +136,7 @@ def build(config, axis_name: str | None = None) -> Method:
 
     def generator_gradient(params, extra, pairs):
         def loss_fn(generator_params):
-            images = model.generate(generator_params, extra["statistics"], pairs.z)
+            images = generator.generate(generator_params, extra["statistics"], pairs.z)
             loss = cfg.generator_weight * jnp.mean((images - pairs.x) ** 2)
             return loss, {"loss/generator": loss}
 
@@ -199,11 +218,11 @@ def build(config, axis_name: str | None = None) -> Method:
     def log_score(state: InferenceState, images, key, index, k=0):
         if k:
             raise ConfigError(f"k is {k}; Hat EBM's score of an image has no layers, use 0.")
-        return -model.energy(state.params["energy"], images) / cfg.temperature
+        return -critic.apply(state.params["energy"], images) / cfg.temperature
 
     def energy(state: InferenceState, position):
         images = generator_of(state.params, state.extra)(position["z"]) + position["y"]
-        return model.energy(state.params["energy"], images)
+        return critic.apply(state.params["energy"], images)
 
     return Method(
         name="hat",
@@ -215,6 +234,8 @@ def build(config, axis_name: str | None = None) -> Method:
         log_score=log_score,
         energy=energy,
         has_energy=True,
+        builds_on=GENERATOR_SETTINGS,
+        needs_first_stage=not cooperative,
         advice="lower the rate of optim.energy or sampler.prior.step_size, or raise hat.data_noise",
     )
 
@@ -238,10 +259,7 @@ def _check(config) -> None:
     cfg = config.hat
     if cfg.density not in DENSITIES:
         raise ConfigError(f"hat.density is '{cfg.density}'; use one of: {', '.join(DENSITIES)}.")
-    if tuple(config.data.range) != (-1.0, 1.0):
-        raise ConfigError(
-            f"data.range is {tuple(config.data.range)}; Hat EBM's generators need (-1.0, 1.0)."
-        )
+    hat.check_range(config)
     if not cfg.temperature > 0:
         raise ConfigError(f"hat.temperature is {cfg.temperature}; it must be positive.")
     for name in ("tau", "z_step_size", "data_noise", "generator_weight"):

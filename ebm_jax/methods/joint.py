@@ -19,7 +19,14 @@ from ebm_jax.densities.joint import JointDensity, learning_loss
 from ebm_jax.errors import ConfigError
 from ebm_jax.methods import evidence, latent_chains
 from ebm_jax.methods.accumulation import in_parts
-from ebm_jax.methods.base import InferenceState, LatentMaps, Method, Samples, TrainState
+from ebm_jax.methods.base import (
+    InferenceState,
+    LatentMaps,
+    Method,
+    Samples,
+    check_images,
+    first_state,
+)
 from ebm_jax.methods.metrics import chain_metrics
 from ebm_jax.methods.optimisers import group_optimiser, learning_rate
 from ebm_jax.models import latent_variable
@@ -97,17 +104,14 @@ def build(
         return {**params, "energy": energy}, {**extra, "spectral": vectors}
 
     def init(key, batch):
-        expected = (config.data.image_size,) * 2 + (config.data.channels,)
-        if batch["image"].shape[1:] != expected:
-            raise ConfigError(f"images are {batch['image'].shape[1:]}, the config says {expected}.")
+        check_images(config, batch)
         params = model.init(randomness.stream(key, "params"))
         extra = {}
         if spectral:
             vectors = init_vectors(params["energy"], randomness.stream(key, "spectral"))
             extra["spectral"] = vectors
-        zero = jnp.zeros((), jnp.int32)
         opt_state = {group: optimiser(group).init(params[group]) for group in params}
-        return TrainState(zero, params, opt_state, params, extra, zero, zero, zero)
+        return first_state(params, opt_state, extra)
 
     def negatives(params, keys, joint):
         """Latents of the EBM prior and the chain's Info; zeros, unused, during the warm-up."""

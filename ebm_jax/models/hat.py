@@ -1,4 +1,8 @@
-"""Hat EBM's nets as pure functions: the energy H and the generator G of `config.model`."""
+"""Hat EBM's nets as pure functions, of `config.model`: generators, energies, an encoder.
+
+Images are [B, H, W, C] in [-1, 1] and, from a generator, up to its `out_factor`. The nets see a
+side padded to a power of two, as 28 pixels to 32.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,75 +11,142 @@ import jax
 import jax.numpy as jnp
 
 from ebm_jax.errors import ConfigError
-from ebm_jax.models.hat_nets import ResNetEnergy, ResNetGenerator, SphereDecoder
+from ebm_jax.models.hat_nets import (
+    ResNetEnergy,
+    ResNetGenerator,
+    SphereDecoder,
+    SphereEncoder,
+)
 
 
-class HatModel(NamedTuple):
-    """Pure functions; images are [B, H, W, C] in [-1, 1] and, from G, up to its `out_factor`.
+class Generator(NamedTuple):
+    """G.
 
     Attributes:
-      init: key → ({"energy", "generator"}: parameters; G's normalisation statistics).
-      energy: (parameters of the energy, x) → H(x) [B].
-      generate: (parameters of the generator, statistics, z) → G(z).
+      init: key → (parameters, normalisation statistics).
+      generate: (parameters, statistics, z) → G(z).
+      learn: (parameters, statistics, z) → (G(z) by the batch's own statistics, the statistics moved
+        by them).
       latent_shape: of one z.
     """
 
     init: Callable[..., tuple[Any, Any]]
-    energy: Callable[..., jax.Array]
     generate: Callable[..., jax.Array]
+    learn: Callable[..., tuple[jax.Array, Any]]
     latent_shape: tuple[int, ...]
 
 
-def build(config) -> HatModel:
-    """The nets for the images of `config.data`, whose side is padded to a power of two.
+class Net(NamedTuple):
+    """init: key → parameters; apply: (parameters, images) → what the net makes of them."""
+
+    init: Callable[..., Any]
+    apply: Callable[..., jax.Array]
+
+
+def check_range(config) -> None:
+    """Raises ConfigError unless images are in the range of the generators' hyperbolic tangent."""
+    if tuple(config.data.range) != (-1.0, 1.0):
+        raise ConfigError(
+            f"data.range is {tuple(config.data.range)}; Hat EBM's generators need (-1.0, 1.0)."
+        )
+
+
+def build_generator(config, axis_name: str | None = None) -> Generator:
+    """G of `model.generator` and `model.latent_sizes`.
 
     Args:
       config: the whole experiment's config.
+      axis_name: mapped axis over which `learn` takes a batch's statistics, or None.
 
     Raises:
       ConfigError: an unknown kind, or sizes that do not fit together.
     """
     side, channels = config.data.image_size, config.data.channels
-    padded = 1 << (side - 1).bit_length()
-    before = (padded - side) // 2
-    after = padded - side - before
+    padded, before, _ = _padding(side)
+    net, latent_shape = _generator(config, padded, channels, _dtype(config, "generator"))
+    learning = net.clone(train=True, axis_name=axis_name)
 
-    def dtype_of(part):
-        return jnp.dtype(part.compute_dtype or config.compute_dtype)
-
-    generator, latent_shape = _generator(config.model, padded, channels, dtype_of)
-    energy_config = config.model.energy
-    widths, halvings = tuple(energy_config.hidden), energy_config.halvings
-    if not 0 <= halvings <= min(len(widths), padded.bit_length() - 1):
-        raise ConfigError(
-            f"model.energy.halvings is {halvings}; use at most one per width of "
-            f"model.energy.hidden, {len(widths)}, and no more than images of {padded} pixels allow."
-        )
-    energy_net = ResNetEnergy(widths, halvings, dtype=dtype_of(energy_config))
-
-    def init(key):
-        image = jnp.zeros((1, padded, padded, channels))
-        energy = energy_net.init(jax.random.fold_in(key, 0), image)["params"]
-        z = jnp.zeros((1, *latent_shape))
-        variables = generator.init(jax.random.fold_in(key, 1), z)
-        params = {"energy": energy, "generator": variables["params"]}
-        return params, variables["batch_stats"]
-
-    def energy(params, x):
-        around = ((0, 0), (before, after), (before, after), (0, 0))
-        return energy_net.apply({"params": params}, jnp.pad(x, around, constant_values=-1.0))
-
-    def generate(params, statistics, z):
-        x = generator.apply({"params": params, "batch_stats": statistics}, z)
+    def cut(x):
         return x[:, before : before + side, before : before + side]
 
-    return HatModel(init, energy, generate, latent_shape)
+    def init(key):
+        variables = net.init(key, jnp.zeros((1, *latent_shape)))
+        return variables["params"], variables["batch_stats"]
+
+    def generate(params, statistics, z):
+        return cut(net.apply({"params": params, "batch_stats": statistics}, z))
+
+    def learn(params, statistics, z):
+        variables = {"params": params, "batch_stats": statistics}
+        x, moved = learning.apply(variables, z, mutable="batch_stats")
+        return cut(x), moved["batch_stats"]
+
+    return Generator(init, generate, learn, latent_shape)
 
 
-def _generator(model, side, channels, dtype_of):
+def build_critic(config, name: str, pool: str) -> Net:
+    """Images → [B] by the net of `model.<name>`: Hat EBM's energy, SN-GAN's discriminator.
+
+    Args:
+      config: the whole experiment's config.
+      name: of the part, e.g. "energy".
+      pool: over the last map, see `ResNetEnergy`.
+
+    Raises:
+      ConfigError: more halvings than blocks or than the image has.
+    """
+    cfg = config.model[name]
+    padded, _, _ = _padding(config.data.image_size)
+    widths = tuple(cfg.hidden)
+    if not 0 <= cfg.halvings <= min(len(widths), padded.bit_length() - 1):
+        raise ConfigError(
+            f"model.{name}.halvings is {cfg.halvings}; use at most one per width of "
+            f"model.{name}.hidden, {len(widths)}, and no more than images of {padded} pixels allow."
+        )
+    return _of_images(config, ResNetEnergy(widths, cfg.halvings, pool, _dtype(config, name)))
+
+
+def build_encoder(config) -> Net:
+    """Images → latents on the sphere, by the net of `model.inference`.
+
+    Raises:
+      ConfigError: not one width.
+    """
+    hidden = tuple(config.model.inference.hidden)
+    if len(hidden) != 1:
+        raise ConfigError(f"model.inference.hidden is {hidden}; the encoder has one width.")
+    return _of_images(config, SphereEncoder(hidden[0], dtype=_dtype(config, "inference")))
+
+
+def _of_images(config, net) -> Net:
+    side, channels = config.data.image_size, config.data.channels
+    padded, before, after = _padding(side)
+
+    def init(key):
+        return net.init(key, jnp.zeros((1, padded, padded, channels)))["params"]
+
+    def apply(params, x):
+        around = ((0, 0), (before, after), (before, after), (0, 0))
+        return net.apply({"params": params}, jnp.pad(x, around, constant_values=-1.0))
+
+    return Net(init, apply)
+
+
+def _padding(side: int) -> tuple[int, int, int]:
+    """(the next power of two, pixels before the image, pixels after it)."""
+    padded = 1 << (side - 1).bit_length()
+    before = (padded - side) // 2
+    return padded, before, padded - side - before
+
+
+def _dtype(config, part: str) -> jnp.dtype:
+    return jnp.dtype(config.model[part].compute_dtype or config.compute_dtype)
+
+
+def _generator(config, side, channels, dtype):
     """(the net, shape of one z)."""
-    cfg, sizes = model.generator, tuple(model.latent_sizes)
-    hidden, dtype = tuple(cfg.hidden), dtype_of(cfg)
+    cfg, sizes = config.model.generator, tuple(config.model.latent_sizes)
+    hidden = tuple(cfg.hidden)
     if len(sizes) != 1:
         raise ConfigError(f"model.latent_sizes is {sizes}, but Hat EBM has one layer of latents.")
     if cfg.kind == "resnet":

@@ -13,7 +13,7 @@ B, BANK = 4, 10
 
 
 def config(**settings):
-    c = hats.get_config(6, 1)
+    c = hats.synthesis(6, 1)
     c.data.batch_size = B
     c.data.num_examples = 100
     c.hat.bank_size = BANK
@@ -62,14 +62,14 @@ def stepped(batch):
 
 def test_bank_starts_at_the_generators_images_and_takes_the_chains_ends(stepped, batch):
     _, method, state, after, _ = stepped
-    model = hat.hat.build(config())
+    generate = hat.hat.build_generator(config()).generate
     bank, statistics = bank_of(state), state.extra["statistics"]
-    images = model.generate(state.params["generator"], statistics, bank.z)
+    images = generate(state.params["generator"], statistics, bank.z)
     np.testing.assert_allclose(bank.x, images, atol=1e-5)
     moved = np.flatnonzero(np.any(np.asarray(bank_of(after).z != bank.z), axis=1))
     assert len(moved) == B
     new = jax.tree.map(lambda leaf: leaf[moved], bank_of(after))
-    started = model.generate(state.params["generator"], statistics, new.z)
+    started = generate(state.params["generator"], statistics, new.z)
     distance = np.linalg.norm((new.x - started).reshape(B, -1), axis=1)
     assert (distance > 0.1).all()  # three steps of noise 0.05 in 36 pixels: 0.5
     assert (distance < 1.5).all()  # the pair's own z
@@ -78,12 +78,12 @@ def test_bank_starts_at_the_generators_images_and_takes_the_chains_ends(stepped,
 def test_generator_learns_from_the_bank_as_it_was(stepped):
     """SGD: its step is the gradient at the drawn entries before these are overwritten."""
     c, _, state, after, metrics = stepped
-    model = hat.hat.build(c)
+    generate = hat.hat.build_generator(c).generate
     old, new = bank_of(state), bank_of(after)
     entries = np.flatnonzero(np.any(np.asarray(old.z != new.z), axis=1))
 
     def loss(params, bank):
-        images = model.generate(params, state.extra["statistics"], bank.z[entries])
+        images = generate(params, state.extra["statistics"], bank.z[entries])
         return 1000.0 * jnp.mean((images - bank.x[entries]) ** 2)
 
     value, gradient = jax.value_and_grad(loss)(state.params["generator"], old)
@@ -100,13 +100,13 @@ def test_generator_learns_from_the_bank_as_it_was(stepped):
 def test_temperature_divides_the_energys_gradient(stepped, batch):
     """−lr/T · ∇[mean H(data + noise) − mean H(ends)] with the ends that went into the bank."""
     c, _, state, after, metrics = stepped
-    model = hat.hat.build(c)
+    energy = hat.hat.build_critic(c, "energy", pool="mean").apply
     old, new = bank_of(state), bank_of(after)
     entries = np.flatnonzero(np.any(np.asarray(old.z != new.z), axis=1))
 
     def loss(params):
         ends = new.x[entries]
-        return model.energy(params, batch["image"]).mean() - model.energy(params, ends).mean()
+        return energy(params, batch["image"]).mean() - energy(params, ends).mean()
 
     value, gradient = jax.value_and_grad(loss)(state.params["energy"])
     assert float(metrics["loss/energy"]) == pytest.approx(float(value), abs=1e-3)
@@ -125,6 +125,28 @@ def test_frozen_generator_has_no_bank_and_stays(batch):
     assert not any(jax.tree.leaves(changed(state.params["generator"], after.params["generator"])))
     assert any(jax.tree.leaves(changed(state.params["energy"], after.params["energy"])))
     assert "loss/generator" not in metrics
+
+
+@pytest.mark.parametrize("density", ["joint", "conditional"])
+def test_generator_and_its_statistics_are_the_first_stages(density, batch):
+    """The bank too starts at its images."""
+    c = config(hat__density=density, hat__z_step_size=0.05)
+    method = hat.build(c)
+    assert method.needs_first_stage == (density == "joint")
+    other = jax.jit(method.init)(jax.random.key(5), batch)
+    statistics = jax.tree.map(lambda leaf: leaf + 0.5, other.extra["statistics"])
+    first = inference_state(other)._replace(extra={"statistics": statistics})
+    fresh = jax.jit(method.init)(jax.random.key(0), batch)
+    state = jax.jit(method.init)(jax.random.key(0), batch, first)
+    jax.tree.map(np.testing.assert_array_equal, state.params["energy"], fresh.params["energy"])
+    same = (state.params["generator"], state.ema["generator"], state.extra["statistics"])
+    expected = (first.params["generator"], first.params["generator"], statistics)
+    jax.tree.map(np.testing.assert_array_equal, same, expected)
+    if density == "conditional":
+        bank = bank_of(state)
+        generate = hat.hat.build_generator(c).generate
+        images = generate(first.params["generator"], statistics, bank.z)
+        np.testing.assert_allclose(bank.x, images, atol=1e-5)
 
 
 def test_accumulated_parts_are_one_step(stepped, batch):

@@ -1,0 +1,16 @@
+"""Deterministic autoencoder on the sphere, on digits: the first stage of `digits_hat_retrofit`.
+
+python -m ebm_jax.main --config configs/digits_autoencoder.py --workdir runs/digits_autoencoder
+
+Not run yet to its end.
+"""
+
+from configs import hats
+
+
+def get_config(variant: str = "full"):
+    c = hats.autoencoder(8, 1)
+    hats.on_digits(c)
+    c.model.generator.hidden = c.model.inference.hidden = (32,)
+    c.train.num_steps = 3_000
+    return hats.finish(c, variant)

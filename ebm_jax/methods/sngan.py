@@ -1,0 +1,160 @@
+"""SN-GAN (Miyato et al., ICLR 2018): the generator that Hat EBM refines (NeurIPS 2022).
+
+Hinge loss, spectral normalisation of the discriminator, several of its steps for one of the
+generator, and batch normalisation in the generator, whose statistics are kept for sampling.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ebm_jax import randomness
+from ebm_jax.errors import ConfigError
+from ebm_jax.methods.base import (
+    Method,
+    TrainState,
+    check_images,
+    first_state,
+    plain_samples,
+)
+from ebm_jax.methods.optimisers import group_optimiser, learning_rate
+from ebm_jax.models import hat
+from ebm_jax.nn.spectral import init_vectors, spectral_normalise
+from ebm_jax.samplers import normal_like
+
+_GROUPS = ("generator", "discriminator")
+
+
+def build(config, axis_name: str | None = None) -> Method:
+    """The method's pure functions for one experiment.
+
+    A batch is that of all the discriminator's steps: each takes an equal part of it. (On several
+    devices a part is one of every device's share; batch statistics are those of all devices.)
+
+    Args:
+      config: `gan.discriminator_steps` is their number per step of the generator.
+      axis_name: the mapped axis to average over, or None.
+
+    Raises:
+      ConfigError: settings that do not fit together.
+    """
+    steps = config.gan.discriminator_steps
+    hat.check_range(config)
+    if steps < 1 or config.data.batch_size % steps:
+        raise ConfigError(
+            f"gan.discriminator_steps is {steps}, but each step takes an equal part of "
+            f"data.batch_size = {config.data.batch_size}; use a multiple of it."
+        )
+    if config.train.accumulate != 1:
+        raise ConfigError(
+            f"train.accumulate is {config.train.accumulate}, but batch normalisation needs a whole "
+            "batch at a time; set it to 1."
+        )
+    generator = hat.build_generator(config, axis_name)
+    critic = hat.build_critic(config, "discriminator", pool="sum")
+
+    def optimiser(group):
+        settings = config.optim[group]
+        rate = learning_rate(settings, 0, config.data.num_examples, config.data.batch_size)
+        return group_optimiser(settings, rate)
+
+    def latents(keys, name):
+        zeros = jnp.zeros((keys.shape[0], *generator.latent_shape))
+        return normal_like(randomness.streams(keys, name), zeros)
+
+    def mean(tree):
+        return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+
+    def init(key, batch, first=None):
+        check_images(config, batch)
+        params_key = randomness.stream(key, "params")
+        params, statistics = generator.init(jax.random.fold_in(params_key, 0))
+        discriminator = critic.init(jax.random.fold_in(params_key, 1))
+        params = {"generator": params, "discriminator": discriminator}
+        opt_state = {group: optimiser(group).init(params[group]) for group in _GROUPS}
+        vectors = init_vectors(discriminator, randomness.stream(key, "spectral"))
+        extra = {"statistics": statistics, "training": {"spectral": vectors}}
+        return first_state(params, opt_state, extra)
+
+    def discriminator_step(state: TrainState, part, key):
+        """One step of D on a part: (state, metrics)."""
+        keys = randomness.per_example(key, part["index"])
+        params, statistics = state.params["generator"], state.extra["statistics"]
+        fake, _ = generator.learn(params, statistics, latents(keys, "discriminator"))
+
+        def loss_fn(params):
+            normalised, vectors = spectral_normalise(params, state.extra["training"]["spectral"])
+            real = critic.apply(normalised, part["image"])
+            unreal = critic.apply(normalised, fake)
+            loss = jnp.mean(jax.nn.relu(1.0 - real)) + jnp.mean(jax.nn.relu(1.0 + unreal))
+            found = {
+                "discriminator/real": jnp.mean(real),
+                "discriminator/generated": jnp.mean(unreal),
+                "loss/discriminator": loss,
+            }
+            return loss, (vectors, found)
+
+        grads, (vectors, metrics) = jax.grad(loss_fn, has_aux=True)(state.params["discriminator"])
+        grads, metrics = mean((grads, metrics))
+        state = moved(state, "discriminator", grads)
+        extra = {**state.extra, "training": {"spectral": vectors}}
+        metrics["grad_norm/discriminator"] = optax.tree.norm(grads)
+        return state._replace(extra=extra), metrics
+
+    def generator_step(state: TrainState, part, key):
+        """One step of G on as many latents as a part has examples: (state, metrics)."""
+        vectors = state.extra["training"]["spectral"]
+        discriminator, _ = spectral_normalise(state.params["discriminator"], vectors)
+        z = latents(randomness.per_example(key, part["index"]), "generator")
+
+        def loss_fn(params):
+            images, statistics = generator.learn(params, state.extra["statistics"], z)
+            return -jnp.mean(critic.apply(discriminator, images)), statistics
+
+        (loss, statistics), grads = jax.value_and_grad(loss_fn, has_aux=True)(
+            state.params["generator"]
+        )
+        grads, loss = mean((grads, loss))
+        metrics = {"loss/generator": loss, "grad_norm/generator": optax.tree.norm(grads)}
+        state = moved(state, "generator", grads)
+        return state._replace(extra={**state.extra, "statistics": statistics}), metrics
+
+    def moved(state, group, grads):
+        params, opt_state = optimiser(group).update(
+            grads, state.opt_state[group], state.params[group], state.step
+        )
+        return state._replace(
+            params={**state.params, group: params}, opt_state={**state.opt_state, group: opt_state}
+        )
+
+    def update(state: TrainState, batch, key):
+        """`discriminator_steps` of D, each on its part of the batch, then one of G."""
+        share = len(batch["index"])
+        if share % steps:
+            raise ConfigError(
+                f"data.batch_size is {config.data.batch_size}, of which a device has {share}, no "
+                f"multiple of gan.discriminator_steps = {steps}; use a multiple of both."
+            )
+        parts = jax.tree.map(lambda leaf: leaf.reshape(steps, -1, *leaf.shape[1:]), batch)
+        state, found = jax.lax.scan(
+            lambda state, part: discriminator_step(state, part, key), state, parts
+        )
+        last = jax.tree.map(lambda leaf: leaf[-1], parts)
+        state, metrics = generator_step(state, last, key)
+        return state, metrics | jax.tree.map(jnp.mean, found)
+
+    def decode(state, z):
+        return generator.generate(state.params["generator"], state.extra["statistics"], z)
+
+    return Method(
+        name="sngan",
+        init=init,
+        update=update,
+        sample=plain_samples(decode, generator.latent_shape),
+        posterior=None,
+        reconstruct=None,
+        log_score=None,
+        energy=None,
+        has_energy=False,
+        advice="lower the rates of optim.generator and optim.discriminator",
+    )

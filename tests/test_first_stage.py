@@ -1,0 +1,125 @@
+"""What a run takes from another: found in its folder, refused where it does not fit, kept."""
+
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import hats
+from ebm_jax import export, first_stage, methods
+from ebm_jax.errors import ConfigError, DataError
+from ebm_jax.train import train
+
+
+def small(c, **settings):
+    hats.on_digits(c)
+    c.data.batch_size = 16
+    for part in ("energy", "discriminator"):
+        if part in c.model:
+            c.model[part].update(hidden=(4, 4), halvings=1)
+    c.train.steps_per_dispatch = 1
+    c.train.num_steps = c.train.checkpoint_every = c.train.log_every = 2
+    c.train.image_every = 2
+    c.update_from_flattened_dict({key.replace("__", "."): v for key, v in settings.items()})
+    return c
+
+
+def sngan(**settings):
+    c = small(hats.sngan(8, 1), gan__discriminator_steps=2, model__generator__hidden=(4, 4))
+    c.update_from_flattened_dict({key.replace("__", "."): v for key, v in settings.items()})
+    return c
+
+
+def refinement(folder=None, **settings):
+    c = small(hats.refinement(8, 1), model__generator__hidden=(4, 4), sampler__prior__num_steps=2)
+    c.train.first_stage = folder and str(folder)
+    c.update_from_flattened_dict({key.replace("__", "."): v for key, v in settings.items()})
+    return c
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sngan")
+    train(sngan(), folder)
+    return folder
+
+
+def generator_of(state):
+    return state.params["generator"], state.extra["statistics"]
+
+
+def assert_same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def test_second_stage_keeps_the_firsts_generator_and_goes_on_without_its_folder(trained, tmp_path):
+    copy = tmp_path / "first"
+    shutil.copytree(trained / "export", copy / "export")
+    c = refinement(copy)
+    train(c, tmp_path / "second")
+    expected = generator_of(export.load(trained / "export").state)
+    moved = jax.tree.leaves(expected[1])
+    assert any(np.any(leaf not in (0.0, 1.0)) for leaf in np.concatenate(moved))  # statistics
+    second = export.load(tmp_path / "second" / "export")
+    assert_same(generator_of(second.state), expected)
+    shutil.rmtree(copy)
+    c.train.num_steps = 4
+    assert train(c, tmp_path / "second") == 4
+    assert_same(generator_of(export.load(tmp_path / "second" / "export").state), expected)
+
+
+@pytest.mark.parametrize("part", [".", "export"])
+def test_run_or_export_can_be_named(trained, part):
+    c = refinement(trained / part)
+    found = first_stage.load(c, methods.build(c))
+    assert_same(generator_of(found), generator_of(export.load(trained / "export").state))
+
+
+def test_other_settings_are_named(trained):
+    c = refinement(trained, model__generator__hidden=(5, 5), model__latent_sizes=(7,))
+    message = (
+        r"does not fit: model.latent_sizes is \(16,\) there and \(7,\) here; "
+        r"model.generator.hidden is \(4, 4\) there and \(5, 5\) here; use that model's"
+    )
+    with pytest.raises(ConfigError, match=message):
+        first_stage.load(c, methods.build(c))
+
+
+def test_folders_without_an_export(tmp_path):
+    c = refinement(tmp_path / "nothing")
+    with pytest.raises(DataError, match="there is no export in"):
+        first_stage.load(c, methods.build(c))
+    unfinished = tmp_path / "unfinished"
+    (unfinished / "checkpoints").mkdir(parents=True)
+    (unfinished / "config.json").write_text("{}")
+    c = refinement(unfinished)
+    with pytest.raises(DataError, match="a run without an export; finish its training first"):
+        first_stage.load(c, methods.build(c))
+
+
+def test_run_that_needs_a_first_stage_says_so_before_it_begins(tmp_path):
+    with pytest.raises(ConfigError, match="takes its generator from another run; name that run's"):
+        train(refinement(), tmp_path / "second")
+    assert not (tmp_path / "second" / "checkpoints").exists()
+
+
+def test_run_that_builds_on_none_refuses_one(tmp_path):
+    c = sngan(train__first_stage="runs/x")
+    with pytest.raises(ConfigError, match="'runs/x', but method 'sngan' builds on no other run"):
+        train(c, tmp_path / "run")
+
+
+def test_state_without_a_first_stage_has_the_same_shapes(trained):
+    """What checkpoints of a second stage are read into."""
+    c = refinement(trained)
+    c.data.num_examples = 100
+    method = methods.build(c)
+    batch = {"image": jnp.zeros((2, 8, 8, 1)), "index": jnp.arange(2)}
+    first = first_stage.load(c, method)
+    shapes = [
+        jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), jax.eval_shape(method.init, *arguments))
+        for arguments in ((jax.random.key(0), batch), (jax.random.key(0), batch, first))
+    ]
+    assert shapes[0] == shapes[1]
