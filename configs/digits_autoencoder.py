@@ -1,4 +1,4 @@
-"""Deterministic autoencoder on the sphere, on digits: the first stage of `digits_hat_retrofit`.
+"""Deterministic autoencoder on the sphere, on digits: the first stage of `digits_retrofit`.
 
 python -m ebm_jax.main --config configs/digits_autoencoder.py --workdir runs/digits_autoencoder
 
@@ -11,6 +11,4 @@ from configs import hats
 def get_config(variant: str = "full"):
     c = hats.autoencoder(8, 1)
     hats.on_digits(c)
-    c.model.generator.hidden = c.model.inference.hidden = (32,)
-    c.train.num_steps = 3_000
     return hats.finish(c, variant)

@@ -1,4 +1,4 @@
-"""SN-GAN on digits, the first stage of `digits_hat_refine`.
+"""SN-GAN on digits, the first stage of `digits_refine`.
 
 python -m ebm_jax.main --config configs/digits_sngan.py --workdir runs/digits_sngan
 
@@ -11,6 +11,4 @@ from configs import hats
 def get_config(variant: str = "full"):
     c = hats.sngan(8, 1)
     hats.on_digits(c)
-    c.model.generator.hidden = (32, 32)
-    c.train.num_steps = 3_000
     return hats.finish(c, variant)

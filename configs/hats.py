@@ -30,6 +30,7 @@ def synthesis(side: int, channels: int):
             generator_weight=1_000.0,  # on its mean squared error
         )
     )
+    c.sampler.prior.space = "y"
     c.sampler.prior.num_steps = 50
     c.sampler.prior.step_size = 5e-4
     c.sampler.prior.clip = 2.5
@@ -113,20 +114,105 @@ def sngan(side: int, channels: int):
     for group in ("generator", "discriminator"):
         c.optim[group] = base.network_optimiser(2e-4)
         c.optim[group].b1, c.optim[group].b2 = 0.0, 0.9
+    c.eval.tasks = ("fd_classifier",)
     c.train.num_steps = 100_000
     c.train.ema_decay = 0.0  # the statistics are those of the newest parameters
     return c
 
 
 def on_digits(c) -> None:
-    """Small nets and batches, for images of 8 × 8."""
+    """Narrow nets, small batches and short chains, for images of 8 × 8."""
+    _widths(c, generator=(32, 16), critic=(16, 32), halvings=1)
     c.model.latent_sizes = (16,)
-    for part in ("energy", "discriminator"):
-        if part in c.model:
-            c.model[part].update(hidden=(32, 32, 32), halvings=1)
+    c.data.batch_size = 64
+    if "hat" in c:
+        c.hat.bank_size = 1_000
+        c.hat.temperature = 1e-4
+        c.sampler.prior.num_steps = 20
+        c.sampler.prior.step_size = 5e-3
+        c.eval.prior_steps = None
+    if "gan" in c:
+        c.data.batch_size = 64 * c.gan.discriminator_steps
+    c.train.num_steps = 3_000
     c.train.steps_per_dispatch = 5
     c.train.log_every = 100
     c.train.checkpoint_every = 500
+    c.train.image_every = 500
+
+
+def on_grey(c, name: str) -> None:
+    """Narrow nets, small batches and short chains, for grey images of 28 × 28, padded to 32."""
+    c.data.name = name
+    _widths(c, generator=(64, 64, 32, 16), critic=(16, 32, 64, 64), halvings=3)
+    _short(c)
+    c.eval.num_samples = 10_000
+
+
+def on_colour(c, name: str, outside: str) -> None:
+    """Narrow nets, small batches and short chains, for synthesis of colour images.
+
+    Args:
+      c: a config.
+      name: of the data set.
+      outside: another, for task `ood`.
+    """
+    c.data.name = name
+    doublings = c.data.image_size.bit_length() - 3
+    widths = (64, *(64, 64, 32, 16)[-doublings:])
+    _widths(c, generator=widths, critic=(16, 32, 64, 64), halvings=3)
+    _short(c)
+    c.eval.num_samples = c.eval.fid_reference = 2_000
+    c.eval.fid_features = 768
+    c.eval.ood_data = (outside, "noise")
+    c.eval.tasks = ("fid", "residual", "ood")
+
+
+def on_celeb_a(c) -> None:
+    """The paper's nets for 64 pixels."""
+    c.data.name = "celeb_a"
+    c.data.crop = 148
+    _widths(c, generator=(1024, 512, 256, 128, 64), critic=(64, 128, 256, 512, 1024), halvings=5)
+    c.eval.num_samples = 50_000
+    c.eval.tasks = ("fid", "residual")
+
+
+def on_imagenet(c) -> None:
+    """The paper's nets for 128 pixels, and its longer training."""
+    c.data.name = "imagenet2012"
+    critic = (64, 128, 256, 512, 1024, 1024)
+    _widths(c, generator=(1024, 1024, 512, 256, 128, 64), critic=critic, halvings=5)
+    c.train.num_steps = 300_000
+    c.eval.prior_steps = 150
+    c.eval.num_samples = 50_000
+    c.eval.tasks = ("fid", "residual")
+
+
+def _widths(c, *, generator, critic, halvings) -> None:
+    """Widths of the nets; a sphere's decoder and encoder have the generator's last."""
+    sphere = c.model.generator.kind == "sphere"
+    c.model.generator.hidden = generator[-1:] if sphere else generator
+    if "autoencoder" in c:
+        c.model.inference.hidden = generator[-1:]
+    for part in ("energy", "discriminator"):
+        if part in c.model:
+            c.model[part].update(hidden=critic, halvings=halvings)
+
+
+def _short(c) -> None:
+    """What minutes to an hour on two CPU cores allow."""
+    c.data.batch_size = 64
+    if "hat" in c:
+        c.hat.bank_size = 2_000
+        c.hat.temperature = 1e-4
+        c.sampler.prior.num_steps = 20
+        c.sampler.prior.step_size = 5e-3
+        c.eval.prior_steps = None
+    if "gan" in c:
+        c.data.batch_size = 64 * c.gan.discriminator_steps
+    c.train.num_steps = 4_000
+    c.train.steps_per_dispatch = 5
+    c.train.log_every = 100
+    c.train.checkpoint_every = 250
     c.train.image_every = 500
 
 
@@ -145,7 +231,7 @@ def _on_images(side, channels):
     )
     for part in ("generator", "energy"):
         c.model[part].compute_dtype = placeholder(str)
-    c.eval.tasks = ("fd_classifier",)
+    c.eval.tasks = ("fd_classifier", "residual")
     return c
 
 

@@ -15,6 +15,7 @@ from ebm_jax.evaluation import (
     ood,
     posterior_inference,
     reconstruction,
+    residual,
     traversal,
 )
 
@@ -33,6 +34,7 @@ TASKS = {
     "ood": ood.run,
     "posterior_inference": posterior_inference.run,
     "reconstruction": reconstruction.run,
+    "residual": residual.run,
     "traversal": traversal.run,
 }
 

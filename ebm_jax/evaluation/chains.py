@@ -65,8 +65,8 @@ def run(context: Context) -> dict:
         "num_samples": cfg.eval.long_chain_samples,
         "protocol": (
             f"{cfg.eval.long_chain_samples} prior chains, {short_steps} and "
-            f"{chain_words(cfg.sampler.prior, long_steps)} from the same noise, learned energy −F "
-            "at the end, averaged weights"
+            f"{chain_words(cfg.sampler.prior, long_steps)}{context.method.chain_detail} from the "
+            "same noise, learned energy at the end, averaged weights"
         ),
         "figures": {
             "chains_energy.png": "−log density of the target along long chains: mean and standard "

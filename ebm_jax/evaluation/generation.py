@@ -104,9 +104,7 @@ def restored_words(sets: dict[str, ImageSet]) -> str:
 
 def set_words(context: Context, sets: dict[str, ImageSet]) -> str:
     """What a protocol says of how the sets came about."""
-    words = (
-        f"decoder mean, averaged weights{prior_words(context.config, context.method.has_energy)}"
-    )
+    words = f"decoder mean, averaged weights{prior_words(context.config, context.method)}"
     if "reconstruction" in sets:
         words += f", reconstructions: {posterior_words(context.config)}"
     return words

@@ -68,7 +68,7 @@ def run(context: Context) -> dict:
             f"{count} samples, in each of which layers are replaced in u-space by those of another "
             "sample (layer 1 is next to the image); label_change: share of images whose class by "
             "the data set's own classifier changes; mse: mean squared change of pixels in [0, 1]; "
-            f"decoder mean, averaged weights{prior_words(config, method.has_energy)}"
+            f"decoder mean, averaged weights{prior_words(config, method)}"
         ),
         "figures": figures,
     }

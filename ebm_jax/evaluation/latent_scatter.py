@@ -67,7 +67,7 @@ def run(context: Context) -> dict:
             f"of {len(target.classes)} images of split {context.eval_set.split} "
             f"({posterior_words(config)}), every latent in units of the posterior's standard "
             "deviation; the classes of samples are those of the data set's own classifier; "
-            f"averaged weights{prior_words(config, context.method.has_energy)}"
+            f"averaged weights{prior_words(config, context.method)}"
         ),
         "figures": figures,
     }

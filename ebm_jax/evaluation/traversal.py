@@ -52,7 +52,7 @@ def run(context: Context) -> dict:
             f"one sample, each unit at {len(_PLACES)} places from {_PLACES[0]:g} to "
             f"{_PLACES[-1]:g} in u-space; mean squared deviation of pixels in [0, 1] from their "
             "mean along the unit, mean over a layer's units; decoder mean, averaged weights"
-            f"{prior_words(config, context.method.has_energy)}"
+            f"{prior_words(config, context.method)}"
         ),
         "figures": figures,
     }

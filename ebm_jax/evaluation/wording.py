@@ -13,11 +13,12 @@ def chain_words(chain: Any, num_steps: int | None = None) -> str:
     return f"{steps} {kernel} steps of {chain.step_size:g} in {chain.space}-space"
 
 
-def prior_words(config: Any, has_energy: bool) -> str:
+def prior_words(config: Any, method: Any) -> str:
     """How samples of the EBM prior are drawn; empty without an energy."""
-    if not has_energy:
+    if not method.has_energy:
         return ""
-    return f", EBM prior by {chain_words(config.sampler.prior, config.eval.prior_steps)}"
+    chain = chain_words(config.sampler.prior, config.eval.prior_steps)
+    return f", EBM prior by {chain}{method.chain_detail}"
 
 
 def posterior_words(config: Any) -> str:

@@ -138,6 +138,7 @@ class Method(NamedTuple):
       log_terms: (state, images, key, index, k=0) → {name: [B]}, the terms whose sum is `log_score`.
       evidence: what log Z and log p(x) are estimated with, or None where there is no such density.
       maps: between latents and images, or None where latents are no tuple of layers.
+      chain_detail: what a protocol adds to the settings of the EBM prior's chain.
       builds_on: names of the settings that must be as in the run of `train.first_stage`; empty
         where a method builds on none.
       needs_first_stage: whether it must build on one.
@@ -156,6 +157,7 @@ class Method(NamedTuple):
     log_terms: Callable[..., dict[str, jax.Array]] | None = None
     evidence: Evidence | None = None
     maps: LatentMaps | None = None
+    chain_detail: str = ""
     builds_on: tuple[str, ...] = ()
     needs_first_stage: bool = False
 

@@ -56,6 +56,7 @@ def build(config, axis_name: str | None = None) -> Method:
     """
     cfg, chain_cfg = config.hat, config.sampler.prior
     _check(config)
+    sampling_tau = cfg.tau if cfg.eval_tau is None else cfg.eval_tau
     generator = hat.build_generator(config)
     critic = hat.build_critic(config, "energy", pool="mean")
     cooperative = cfg.density == "conditional"
@@ -197,8 +198,7 @@ def build(config, axis_name: str | None = None) -> Method:
             images = generator_of(state.params, state.extra)(z)
             return Samples(images, {"z": z, "y": jnp.zeros_like(images)}, None, None, None)
         steps = num_steps or config.eval.prior_steps or chain_cfg.num_steps
-        tau = cfg.tau if cfg.eval_tau is None else cfg.eval_tau
-        chain, along = run(state.params, state.extra, keys, steps, tau, keep_every)
+        chain, along = run(state.params, state.extra, keys, steps, sampling_tau, keep_every)
 
         def images_of(position):
             return along(position["z"]) + position["y"]
@@ -234,6 +234,10 @@ def build(config, axis_name: str | None = None) -> Method:
         log_score=log_score,
         energy=energy,
         has_energy=True,
+        chain_detail=(
+            f" (z {f'by steps of {cfg.z_step_size:g}' if cfg.z_step_size else 'stays'}, "
+            f"T = {cfg.temperature:g}, τ = {sampling_tau:g})"
+        ),
         builds_on=GENERATOR_SETTINGS,
         needs_first_stage=not cooperative,
         advice="lower the rate of optim.energy or sampler.prior.step_size, or raise hat.data_noise",
@@ -256,10 +260,15 @@ def _chained(negatives, batch, parts):
 
 def _check(config) -> None:
     """Raises ConfigError for settings that make no sense."""
-    cfg = config.hat
+    cfg, chain = config.hat, config.sampler.prior
     if cfg.density not in DENSITIES:
         raise ConfigError(f"hat.density is '{cfg.density}'; use one of: {', '.join(DENSITIES)}.")
     hat.check_range(config)
+    if (chain.space, chain.kernel) != ("y", "langevin"):
+        raise ConfigError(
+            f"sampler.prior has space '{chain.space}' and kernel '{chain.kernel}'; Hat EBM's "
+            "chain is of the residual: 'y' and 'langevin'."
+        )
     if not cfg.temperature > 0:
         raise ConfigError(f"hat.temperature is {cfg.temperature}; it must be positive.")
     for name in ("tau", "z_step_size", "data_noise", "generator_weight"):

@@ -1,0 +1,16 @@
+"""Hat EBM that refines the SN-GAN of `mnist_sngan` (NeurIPS 2022).
+
+TFDS_DATA_DIR=… \\
+python -m ebm_jax.main --config configs/mnist_refine.py --workdir runs/mnist_refine \\
+--config.train.first_stage=runs/mnist_sngan
+
+Not run yet.
+"""
+
+from configs import hats
+
+
+def get_config(variant: str = "full"):
+    c = hats.refinement(28, 1)
+    hats.on_grey(c, "mnist")
+    return hats.finish(c, variant)

@@ -1,0 +1,67 @@
+"""Task `residual`: its numbers are those of the chains it draws."""
+
+import jax
+import numpy as np
+import pytest
+
+from configs import hats
+from ebm_jax import data, methods
+from ebm_jax.errors import ConfigError
+from ebm_jax.evaluation import residual
+from ebm_jax.evaluation.context import Context
+from ebm_jax.inference import on_all_devices
+from tests.evaluation.untrained import context_of
+
+COUNT, STEPS = 6, 5
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory):
+    c = hats.synthesis(8, 1)
+    hats.on_digits(c)
+    c.hat.z_step_size = 0.1
+    c.hat.temperature = 10.0
+    c.hat.bank_size = 4
+    c.data.batch_size = 4
+    c.model.generator.hidden = (4, 4)
+    c.model.energy.update(hidden=(4, 4), halvings=1)
+    c.sampler.prior.step_size = 0.3
+    c.sampler.prior.num_steps = STEPS
+    c.eval.hierarchy_samples, c.eval.batch_size = COUNT, 4  # the last chunk is not full
+    train, test = (data.open_dataset(c.data, split) for split in ("train", "test"))
+    c.data.num_examples = train.num_examples
+    method = methods.build(c)
+    state = method.init(jax.random.key(0), data.make_batch(train, c.data, 0, 0))
+    folder = tmp_path_factory.mktemp("residual")
+    return Context(
+        c, on_all_devices(method), methods.inference_state(state), 0, folder, train, test, int
+    )
+
+
+def test_numbers_are_those_of_the_chains(context):
+    result = residual.run(context)
+    key = residual.task_key(context, "residual")
+    method, state = context.method, context.state
+    start = method.sample(state, key, COUNT, prior="gaussian").images
+    end = method.sample(state, key, COUNT, prior="ebm")
+    y = end.latents["y"]
+    rms = {"residual": y, "generator_moved": end.images - y - start}
+    for name, difference in rms.items():
+        expected = float(np.sqrt(np.mean(np.square(difference))))
+        assert result["results"][name] == pytest.approx(expected, rel=1e-4)
+    assert result["results"]["residual"] > 0.3  # five steps of noise 0.3: 0.67
+    assert result["results"]["generator_moved"] > 1e-4
+    index = np.arange(COUNT, dtype=np.int32)
+    test_images = data.to_float(context.eval_set.fetch(index)[0], (-1.0, 1.0))
+    for name, images in (("start", start), ("end", end.images), ("test_images", test_images)):
+        expected = np.mean(method.log_score(state, images, key, index))
+        assert result["log_score"][name] == pytest.approx(float(expected), rel=1e-4)
+    assert len(set(result["log_score"].values())) == 3
+    for figure in result["figures"]:
+        assert (context.folder / figure).stat().st_size > 1_000
+    assert "z by steps of 0.1, T = 10, τ = 0" in result["protocol"]
+
+
+def test_methods_without_a_residual_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="method 'joint' adds no residual to its generator's"):
+        residual.run(context_of(tmp_path))
