@@ -142,6 +142,45 @@ def test_torch_ladder_is_the_same_model():
     np.testing.assert_allclose(theirs, model.neg_energy(params, z), atol=1e-5)
 
 
+def test_torch_hat_is_the_same_energy_and_chain():
+    """H and, without noise, a chain that the clip cuts short."""
+    torch = pytest.importorskip("torch")
+    from benchmarks import hat as suite
+    from benchmarks import torch_hat
+    from configs import cifar10_hat
+
+    config = cifar10_hat.get_config()
+    config.sampler.prior.clip = 1e-3
+    params, image, chain = suite._chain(config)
+    energy = torch_hat.Energy()
+    torch_hat.load(energy, params)
+    x = torch.tensor(np.array(image)).permute(0, 3, 1, 2)
+    ours = suite.hat.build_critic(config, "energy", pool="mean").apply(params, image)
+    np.testing.assert_allclose(energy(x).detach().numpy(), ours, atol=1e-4)
+    settings = (config.sampler.prior.step_size, config.hat.temperature, 1e-3)
+    y = torch_hat.chain(energy, x, suite.STEPS, *settings).flatten(1)
+    noise = settings[0] * np.sqrt(suite.STEPS * y.shape[1])  # norm of the noise of all steps
+    for found in (y.norm(dim=1).numpy(), np.linalg.norm(np.reshape(chain(), (8, -1)), axis=1)):
+        assert (np.abs(found / np.hypot(noise, suite.STEPS * 1e-3) - 1) < 0.05).all()
+
+
+def test_products_of_hats_chain_are_those_of_its_energy():
+    """XLA counts as many operations, but for the taps that fall on the padding."""
+    from benchmarks import hat as suite
+    from configs import cifar10_hat
+
+    critic = suite.hat.build_critic(cifar10_hat.get_config(), "energy", pool="mean")
+    params = jax.eval_shape(critic.init, jax.random.key(0))
+    x = jax.ShapeDtypeStruct((suite.BATCH, 32, 32, 3), np.float32)
+
+    def total(params, x):
+        return critic.apply(params, x).sum()
+
+    lowered = jax.jit(jax.grad(total, argnums=1)).lower(params, x)
+    counted = sum(2 * m * k * n for m, k, n in suite._products())
+    assert 1.0 < counted / lowered.cost_analysis()["flops"] < 1.2
+
+
 def test_costs_are_per_example(monkeypatch):
     """Twice the batch in twice the time is a ratio of 1; the compiled step says what it needs."""
     monkeypatch.setattr(scaling, "AXES", (("batch", "data.batch_size", (2, 4)),))

@@ -17,11 +17,16 @@ import threading
 import time
 from pathlib import Path
 
+import jax
 import pytest
 
+from configs import digits_hat
+from ebm_jax import data, methods
 from ebm_jax.checkpoint import Checkpointer
 from ebm_jax.reporting.writers import read_metrics
+from ebm_jax.training_step import init_loop_state
 from tests.test_train import assert_same_run, log_of
+from tests.test_training_step import assert_equal
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
 
@@ -39,10 +44,10 @@ SETTINGS = {
 class Process:
     """A training command under way; its output is read as it comes."""
 
-    def __init__(self, workdir, **settings):
+    def __init__(self, workdir, config="digits_joint", **settings):
         overrides = SETTINGS | {key.replace("__", "."): value for key, value in settings.items()}
         command = [sys.executable, "-m", "ebm_jax.main"]
-        command += ["--config", "configs/digits_joint.py:quick", "--workdir", str(workdir)]
+        command += ["--config", f"configs/{config}.py:quick", "--workdir", str(workdir)]
         command += [f"--config.{key}={value}" for key, value in overrides.items()]
         self.workdir = Path(workdir)
         self.output, self.errors = [], []
@@ -81,9 +86,9 @@ class Process:
         return code, "".join(self.errors)
 
 
-def complete(workdir, **settings):
+def complete(workdir, config="digits_joint", **settings):
     """Runs the command to its end and returns what it printed."""
-    process = Process(workdir, **settings)
+    process = Process(workdir, config, **settings)
     code, errors = process.end()
     assert code == 0, errors
     return "".join(process.output), errors
@@ -118,6 +123,34 @@ def test_killed_at_three_random_moments(tmp_path):
     assert "resuming from step" in output
     assert_same_run(tmp_path, whole())
     assert len({row["step"] for row in log_of(tmp_path)}) == len(log_of(tmp_path)) == STEPS // 5
+
+
+def last_state(workdir, module):
+    """The newest checkpoint of a `:quick` run on digits."""
+    c = module.get_config("quick")
+    dataset = data.open_dataset(c.data, "train")
+    c.data.num_examples = dataset.num_examples
+    batch = data.make_batch(dataset, c.data, 0, 0)
+    like = jax.device_get(init_loop_state(methods.build(c), batch, jax.random.key(c.seed)))
+    return Checkpointer(workdir, read_only=True).restore(like)
+
+
+def test_killed_run_with_a_bank_ends_with_its_bytes(tmp_path):
+    """Hat EBM's: pairs of many steps ago are part of what the next step does."""
+    settings = dict(config="digits_hat", train__num_steps=120)
+    complete(tmp_path / "whole", **settings)
+    process = Process(tmp_path / "killed", **settings)
+    process.until_step(random.Random(3).randint(45, 90))
+    process.process.send_signal(signal.SIGKILL)
+    assert process.end()[0] == -signal.SIGKILL
+    output, _ = complete(tmp_path / "killed", **settings)
+    assert "resuming from step" in output
+    assert_same_run(tmp_path / "killed", tmp_path / "whole")
+    (step, killed), (_, uninterrupted) = (
+        last_state(tmp_path / name, digits_hat) for name in ("killed", "whole")
+    )
+    assert step == 120 and killed.train.extra["training"]["bank"].x.shape[0] == 200
+    assert_equal(killed, uninterrupted)
 
 
 def test_stopped_while_training(tmp_path):
