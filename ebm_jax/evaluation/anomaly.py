@@ -62,7 +62,7 @@ def run(context: Context) -> dict:
             "class among them as often as it is; "
             + ", ".join(f"{name}: {_WORDS[name]}" for name in scores)
             + ", un-normalised, higher = more anomalous; "
-            f"{draws_words(config)}; average precision, mean of the last "
+            f"{draws_words(context)}; average precision, mean of the last "
             f"{len(by_step)} checkpoints; 95 % intervals of the last one by "
             f"{config.eval.bootstrap} stratified bootstrap resamples (of the test images, not of "
             "training); averaged weights"

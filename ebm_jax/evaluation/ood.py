@@ -57,10 +57,9 @@ def run(context: Context) -> dict:
             f"in: {len(examined)} images of {context.eval_set.name} {context.eval_set.split}; out: "
             + ", ".join(f"{found['num_out']} of {found['data']}" for found in sets.values())
             + f", split {config.eval.ood_split} (centre square, the model's size); as many of "
-            "either as of the smaller side; scores −L^{>k} and LLR^{>k} = L^{>0} − L^{>k}, "
-            f"higher = out of distribution; layers up to k {redraw_words(config)}; "
-            f"{draws_words(config)}; 95 % intervals of {config.eval.bootstrap} stratified "
-            "bootstrap resamples; averaged weights"
+            f"either as of the smaller side; {_score_words(config)}{draws_words(context)}; "
+            f"95 % intervals of {config.eval.bootstrap} stratified bootstrap resamples; averaged "
+            "weights"
         ),
         "figures": figures,
     }
@@ -124,6 +123,15 @@ def _advice(message: str) -> str:
     """A data set's error as one of this setting: the model's own channels cannot change."""
     message = re.sub(r"set data\.channels=\d+, or ", "", message)
     return message.replace("data.name", "eval.ood_data")
+
+
+def _score_words(config) -> str:
+    if len(config.model.latent_sizes) == 1:
+        return "score −L^{>0}, higher = out of distribution; "
+    return (
+        "scores −L^{>k} and LLR^{>k} = L^{>0} − L^{>k}, higher = out of distribution; layers up "
+        f"to k {redraw_words(config)}; "
+    )
 
 
 def depth_scores(bounds: list[np.ndarray]) -> dict[str, np.ndarray]:

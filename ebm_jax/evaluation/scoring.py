@@ -70,8 +70,11 @@ def scored(context: Context, *datasets: Any) -> list[np.ndarray]:
     ]
 
 
-def draws_words(config: Any) -> str:
+def draws_words(context: Context) -> str:
     """How often and how the latents of an image are drawn, for a protocol."""
+    if context.method.posterior is None:
+        return "a density of the image alone, no latents inferred"
+    config = context.config
     samples = config.eval.score_samples
     return f"{samples} draw{'s' if samples > 1 else ''} per image, {posterior_words(config)}"
 

@@ -7,8 +7,9 @@ import pytest
 from configs import hats
 from ebm_jax import data, methods
 from ebm_jax.errors import ConfigError
-from ebm_jax.evaluation import residual
+from ebm_jax.evaluation import ood, residual
 from ebm_jax.evaluation.context import Context
+from ebm_jax.evaluation.scoring import scored
 from ebm_jax.inference import on_all_devices
 from tests.evaluation.untrained import context_of
 
@@ -60,6 +61,29 @@ def test_numbers_are_those_of_the_chains(context):
     for figure in result["figures"]:
         assert (context.folder / figure).stat().st_size > 1_000
     assert "z by steps of 0.1, T = 10, τ = 0" in result["protocol"]
+
+
+def test_ood_is_by_the_energy_alone(context):
+    config = context.config.copy_and_resolve_references()
+    config.eval.ood_data, config.eval.num_detection = ("noise",), 300
+    context = context._replace(config=config)
+    result = ood.run(context)
+    assert list(result["results"]) == ["noise/-L>0"]
+    assert "score −L^{>0}" in result["protocol"] and "no latents inferred" in result["protocol"]
+    (inside, outside) = (context.eval_set, ood.open_outsides(config)["noise"])
+    examined = scored(context, inside, outside)
+    energies = []
+    for dataset, examples in zip((inside, outside), examined, strict=True):
+        images = data.to_float(dataset.fetch(examples)[0], (-1.0, 1.0))
+        index = examples.astype(np.int32)
+        score = context.method.log_score(context.state, images, jax.random.key(0), index)
+        energies.append(-np.asarray(score))
+    above = energies[1][:, None] > energies[0][None]
+    found = result["natural_numbers"]["noise/-L>0"]["auroc"]
+    assert found == pytest.approx(above.mean(), abs=1e-6)
+    silent = context.method._replace(log_score=None)
+    with pytest.raises(ConfigError, match="has no density of an image; leave 'ood'"):
+        ood.run(context._replace(method=silent))
 
 
 def test_methods_without_a_residual_are_refused(tmp_path):
