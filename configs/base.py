@@ -128,7 +128,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.score_samples = 1  # posterior samples over which a score is averaged
     c.eval.bootstrap = 1000  # resamples behind the intervals of AUROC and AUPRC
     c.eval.hierarchy_samples = 1000  # tasks `hierarchy` and `latent_scatter`
-    c.eval.last_checkpoints = 1  # task `anomaly`: checkpoints behind its mean and deviation
+    c.eval.last_checkpoints = 1  # tasks `anomaly` and `learning_curve`: checkpoints they are of
     c.eval.redraw = "sample"  # layers below the kept ones in L^{>k}: sample | mode of p_β
     c.eval.redraw_steps = 0  # Langevin steps that refine them, the kept layers clamped
     c.eval.ood_data = placeholder(tuple)  # data names of what is out of distribution: task `ood`

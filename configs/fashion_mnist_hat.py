@@ -13,5 +13,5 @@ def get_config(variant: str = "full"):
     c = hats.synthesis(28, 1)
     hats.on_grey(c, "fashion_mnist")
     c.eval.ood_data = ("mnist", "noise")
-    c.eval.tasks = ("fd_classifier", "residual", "ood")
+    c.eval.tasks += ("ood",)
     return hats.finish(c, variant)

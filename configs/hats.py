@@ -164,7 +164,7 @@ def on_colour(c, name: str, outside: str) -> None:
     c.eval.num_samples = c.eval.fid_reference = 2_000
     c.eval.fid_features = 768
     c.eval.ood_data = (outside, "noise")
-    c.eval.tasks = ("fid", "residual", "ood")
+    c.eval.tasks = ("fid", "residual", "learning_curve", "ood")
 
 
 def on_celeb_a(c) -> None:
@@ -202,6 +202,7 @@ def _short(c) -> None:
     """What minutes to an hour on two CPU cores allow."""
     c.data.batch_size = 64
     if "hat" in c:
+        c.eval.tasks += ("learning_curve",)
         c.hat.bank_size = 2_000
         c.hat.temperature = 1e-4
         c.sampler.prior.num_steps = 20
@@ -212,8 +213,8 @@ def _short(c) -> None:
     c.train.num_steps = 4_000
     c.train.steps_per_dispatch = 5
     c.train.log_every = 100
-    c.train.checkpoint_every = 250
-    c.train.image_every = 500
+    c.train.checkpoint_every = c.train.image_every = 500
+    c.train.keep_checkpoints = c.eval.last_checkpoints = 8  # task `learning_curve`
 
 
 def _on_images(side, channels):

@@ -5,6 +5,7 @@ from typing import Any
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import CHECKS, JUDGED, LEAST, LONG, NEEDED, TASKS
 from ebm_jax.evaluation.classifier import FEATURE_WIDTH
+from ebm_jax.evaluation.generation import is_judged
 
 _POSITIVE = (
     "data.batch_size",
@@ -158,7 +159,7 @@ def validate_with_data(config: Any, dataset: Any) -> None:
     for task in config.eval.tasks:
         if task in CHECKS:
             CHECKS[task](config, dataset)
-    judged = dataset.num_classes > 1 and dataset.image_shape[-1] == 1
+    judged = is_judged(dataset)
     if "fd_classifier" in config.eval.tasks and not judged:
         raise ConfigError(
             f"eval.tasks names fd_classifier, which needs grey images with labels, but "

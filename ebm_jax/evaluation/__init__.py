@@ -11,6 +11,7 @@ from ebm_jax.evaluation import (
     latent_classifier,
     latent_scatter,
     layer_reconstruction,
+    learning_curve,
     likelihood_task,
     ood,
     posterior_inference,
@@ -30,6 +31,7 @@ TASKS = {
     "latent_classifier": latent_classifier.run,
     "latent_scatter": latent_scatter.run,
     "layer_reconstruction": layer_reconstruction.run,
+    "learning_curve": learning_curve.run,
     "likelihood": likelihood_task.run,
     "ood": ood.run,
     "posterior_inference": posterior_inference.run,
@@ -65,6 +67,7 @@ LONG = ("chains", "diagnostics", "latent_scatter")
 CHECKS = {
     "diagnostics": lambda config, _: diagnostics.step_sizes(config),
     "fid": fid_task.check,
+    "learning_curve": learning_curve.check,
     "ood": lambda config, _: ood.open_outsides(config),
     "posterior_inference": lambda config, _: posterior_inference.check(config),
 }

@@ -10,7 +10,7 @@ import collections
 import numpy as np
 
 from ebm_jax.evaluation.context import Context, sample_chunks
-from ebm_jax.evaluation.generation import distance, judge_of
+from ebm_jax.evaluation.generation import distance, is_judged, judge_of
 from ebm_jax.evaluation.wording import chain_words
 from ebm_jax.reporting.curves import plot_profile
 from ebm_jax.reporting.grids import save_png, strip
@@ -27,7 +27,7 @@ def run(context: Context) -> dict:
     short_steps = cfg.eval.prior_steps or cfg.sampler.prior.num_steps
     every = max(cfg.eval.long_chain_steps // _KEPT, 1)
     long_steps = every * _KEPT
-    judged = context.train_set.num_classes > 1 and cfg.data.channels == 1
+    judged = is_judged(context.train_set)
     judge = judge_of(context) if judged else None
     result, profiles = {}, {}
     for kind, steps, keep in (("short", short_steps, 0), ("long", long_steps, every)):

@@ -58,8 +58,7 @@ def run(context: Context) -> dict:
     cfg = context.config.eval
     features = str(cfg.fid_features)
     sets = image_sets(context)
-    total = context.train_set.num_examples
-    used = min(cfg.fid_reference or total, total)
+    total, used = _counts(context)
     taps = [features, "logits"] if has_taps(["logits"]) else [features]
     extractor = open_extractor(taps, cfg.fid_resize)
     # By the features' layers alone, so that any file with these finds the same reference.
@@ -80,12 +79,11 @@ def run(context: Context) -> dict:
         measured[kind] = found if seen.finite else dict.fromkeys(found, float("nan"))
         figures |= save_shown(context, "fid", kind, seen.images, f"{measured[kind]['fid']:.2f}")
     shards.remove(context, "fid")
-    split = context.train_set.split if used == total else f"{context.train_set.split}{short(used)}"
     rows = min(len(reference.features), cfg.num_samples)
     return {
         **{kind: measured[kind]["fid"] if kind in measured else None for kind in KINDS},
         **_by_measure(measured),
-        "metric": metric_name(features, cfg.num_samples, cfg.fid_resize, split),
+        "metric": name_of(context),
         "num_samples": cfg.num_samples,
         "num_reconstructions": restored_count(sets),
         "num_reference": used,
@@ -101,6 +99,20 @@ def run(context: Context) -> dict:
         ),
         "figures": figures,
     }
+
+
+def name_of(context: Context) -> str:
+    """What the number may be called, e.g. `fid50k_train_clean`."""
+    cfg = context.config.eval
+    total, used = _counts(context)
+    split = context.train_set.split if used == total else f"{context.train_set.split}{short(used)}"
+    return metric_name(str(cfg.fid_features), cfg.num_samples, cfg.fid_resize, split)
+
+
+def _counts(context: Context) -> tuple[int, int]:
+    """(training images, how many of them are the reference)."""
+    total = context.train_set.num_examples
+    return total, min(context.config.eval.fid_reference or total, total)
 
 
 def _measure(

@@ -166,6 +166,11 @@ def save_shown(context: Context, task: str, kind: str, images: list, number: str
     return {file: f"{words[0].upper()}{words[1:]}: {number}"}
 
 
+def is_judged(dataset: Any) -> bool:
+    """Whether a data set can have a classifier of its own: grey images with labels."""
+    return dataset.num_classes > 1 and dataset.image_shape[-1] == 1
+
+
 def judge_of(context: Context) -> classifiers.Classifier:
     """The classifier of the context's training images.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ebm_jax.evaluation.classifier import predict
 from ebm_jax.evaluation.context import Context
-from ebm_jax.evaluation.generation import judge_of
+from ebm_jax.evaluation.generation import is_judged, judge_of
 from ebm_jax.evaluation.latents import check_layers, decoded, drawn
 from ebm_jax.evaluation.wording import prior_words
 from ebm_jax.reporting.grids import image_grid, save_png
@@ -33,7 +33,7 @@ def run(context: Context) -> dict:
     kept, others = (
         jax.tree.map(lambda x, s=s: x[s], u) for s in (slice(count), slice(count, None))
     )
-    judged = context.train_set.num_classes > 1 and config.data.channels == 1
+    judged = is_judged(context.train_set)
     judge = judge_of(context) if judged else None
     low, high = config.data.range
 

@@ -11,7 +11,7 @@ import numpy as np
 from ebm_jax.evaluation.classifier import predict
 from ebm_jax.evaluation.context import Context, sample_chunks
 from ebm_jax.evaluation.energy_distance import energy_distance
-from ebm_jax.evaluation.generation import judge_of
+from ebm_jax.evaluation.generation import is_judged, judge_of
 from ebm_jax.evaluation.latents import Layers, check_layers, finite, inferred
 from ebm_jax.evaluation.posteriors import Posterior, has_inference, inferring_by
 from ebm_jax.evaluation.wording import posterior_words, prior_words
@@ -132,7 +132,7 @@ def _drawn(context: Context, **options) -> Cloud:
         np.concatenate(parts) for parts in zip(*(c.latents for c in chunks), strict=True)
     )
     images = np.concatenate([chunk.images for chunk in chunks])
-    if context.train_set.num_classes > 1 and context.config.data.channels == 1:
+    if is_judged(context.train_set):
         classes = predict(judge_of(context).params, np.nan_to_num(images))
         return Cloud(layers, np.where(finite(layers), classes, -1))
     return Cloud(layers, np.where(finite(layers), 0, -1))
@@ -142,7 +142,7 @@ def _inferred(context: Context, by: Context, strict: bool = False) -> Cloud:
     """Latents of the first images, by the method of `by`; class −1 where a chain diverged."""
     count = min(context.config.eval.hierarchy_samples, context.eval_set.num_examples)
     layers = inferred(by, context.eval_set, "latent_scatter", count, strict=strict)
-    labelled = context.eval_set.num_classes > 1 and context.config.data.channels == 1
+    labelled = is_judged(context.eval_set)
     classes = context.eval_set.labels[:count] if labelled else np.zeros(count, int)
     return Cloud(layers, np.where(finite(layers), classes, -1))
 
