@@ -21,7 +21,7 @@ def synthesis(side: int, channels: int):
     c.hat = ml_collections.ConfigDict(
         dict(
             density="conditional",  # conditional: the generator learns too | joint: it is frozen
-            temperature=1e-3,  # T
+            temperature=1e-8,  # T
             tau=0.0,  # weight of the residual's squared norm
             eval_tau=placeholder(float),  # when sampling; default: tau
             z_step_size=0.0,  # ε_z; 0 = z stays
@@ -47,6 +47,7 @@ def refinement(side: int, channels: int):
     """
     c = synthesis(side, channels)
     c.hat.density = "joint"
+    c.hat.temperature = 1e-3
     c.hat.z_step_size = 5e-3
     c.hat.eval_tau = 8.0
     c.model.generator.out_factor = 1.0
@@ -65,6 +66,7 @@ def retrofit(side: int, channels: int):
     """
     c = synthesis(side, channels)
     c.hat.density = "joint"
+    c.hat.temperature = 1e-3
     c.hat.z_step_size = 1e-3
     c.hat.tau = 50.0
     c.hat.data_noise = 1e-2

@@ -15,6 +15,8 @@ from ebm_jax.evaluation.scoring import draws_words, score_terms, scored, total
 from ebm_jax.reporting.charts import plot_precision_recall
 from ebm_jax.reporting.curves import plot_histograms
 
+_TRAINING_IMAGES = 2_000
+
 
 def run(context: Context) -> dict:
     """AUROC and AUPRC of the held-out class on the evaluation split."""
@@ -28,10 +30,15 @@ def run(context: Context) -> dict:
             f"The {count} examples scored of {context.eval_set.name} {context.eval_set.split} hold "
             f"{labels.sum()} of the held-out class {held_out}; raise eval.num_detection."
         )
+    trained_on = _some(context.train_set.num_examples)
+
+    def scores_at(at):
+        terms = score_terms(at, "anomaly", context.eval_set, "test", examples)
+        usual = score_terms(at, "anomaly", context.train_set, "train", trained_on)
+        return _scores(terms, usual, at.method.has_energy)
+
     by_step = {
-        at.step: _scores(
-            score_terms(at, "anomaly", context.eval_set, "test", examples), at.method.has_energy
-        )
+        at.step: scores_at(at)
         for at in list(last_checkpoints(context, config.eval.last_checkpoints))  # all or none
     }
     scores = by_step[context.step]
@@ -92,14 +99,31 @@ def worst_auprc(positives: int, count: int) -> float:
     return float(np.mean(places / (count - positives + places)))
 
 
-def _scores(terms: dict[str, np.ndarray], has_energy: bool) -> dict[str, np.ndarray]:
-    """The score and, where the method tells its terms, its parts; higher = more anomalous."""
+def _some(count: int) -> np.ndarray:
+    """Training images by which parts are standardised: always the same, drawn at random."""
+    return np.sort(np.random.default_rng(0).permutation(count)[:_TRAINING_IMAGES])
+
+
+def _scores(
+    terms: dict[str, np.ndarray], usual: dict[str, np.ndarray], has_energy: bool
+) -> dict[str, np.ndarray]:
+    """The score and, where the method tells its terms, its parts; higher = more anomalous.
+
+    Args:
+      terms: of the examples.
+      usual: of training images.
+      has_energy: whether the terms have a learned energy.
+    """
     scores = {"log_joint": -total(terms)}
     if "likelihood" in terms:
         scores["likelihood"] = -terms["likelihood"]
         scores["latents"] = -sum(v for name, v in terms.items() if name != "likelihood")
         if has_energy:
             scores["energy"] = -terms["energy"]
+            scores["standardised"] = -sum(
+                (terms[name] - usual[name].mean()) / max(usual[name].std(), 1e-12)
+                for name in ("likelihood", "energy")
+            )
     return scores
 
 
@@ -108,6 +132,7 @@ _WORDS = {
     "likelihood": "−log p(x | z)",
     "latents": "−log p(z)",
     "energy": "−F(z)",
+    "standardised": "−log p(x | z) − F(z), each in standard deviations of training images",
 }
 
 

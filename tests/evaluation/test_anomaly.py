@@ -35,14 +35,16 @@ def test_json_on_digits(workdir):
     assert (written["metric"], written["held_out_class"]) == ("auprc", 0)
     assert (written["num_samples"], written["num_anomalies"]) == (359, 27)
     assert written["prevalence"] == pytest.approx(27 / 359)
-    assert set(written["detection"]) == {"log_joint", "likelihood", "latents", "energy"}
+    assert set(written["detection"]) == {
+        *("log_joint", "likelihood", "latents", "energy", "standardised")
+    }
     for found in written["detection"].values():
         assert 0 <= found["auroc_low"] <= found["auroc"] <= found["auroc_high"] <= 1
         assert written["worst_auprc"] <= found["auprc"] <= 1
     assert written["auroc"] == written["detection"]["log_joint"]["auroc"]
     auprc = {name: found["auprc"] for name, found in written["detection"].items()}
     assert written["results"] == auprc
-    assert "energy: −F(z), un-normalised" in written["protocol"]
+    assert "each in standard deviations of training images, un-normalised" in written["protocol"]
     assert written["num_trained_on"] == 1287
     assert "without one class; 359 images of split test" in written["protocol"]
     for figure in written["figures"]:
@@ -78,13 +80,19 @@ def test_scores_are_the_terms_of_log_score(workdir):
 def test_score_falls_with_the_density(workdir):
     terms = {"likelihood": np.array([2.0, 1.0]), "energy": np.array([1.0, 3.0])}
     terms["prior"] = np.array([0.5, 0.25])
-    scores = anomaly._scores(terms, has_energy=True)
+    usual = {"likelihood": np.array([4.0, 0.0]), "energy": np.array([5.0, 5.5, 6.0])}
+    scores = anomaly._scores(terms, usual, has_energy=True)
     np.testing.assert_array_equal(scores["log_joint"], [-3.5, -4.25])
     np.testing.assert_array_equal(scores["latents"], [-1.5, -3.25])
     np.testing.assert_array_equal(scores["energy"], [-1.0, -3.0])
+    spread = np.std(usual["energy"])
+    expected = [-0.0 - (1.0 - 5.5) / spread, 0.5 - (3.0 - 5.5) / spread]  # (2 and 1, around 2 ± 2)
+    np.testing.assert_allclose(scores["standardised"], expected)
     warming_up = {**terms, "energy": np.zeros(2)}  # the same names in all checkpoints
-    assert set(anomaly._scores(warming_up, has_energy=True)) == set(scores)
-    assert set(scores) - set(anomaly._scores(warming_up, has_energy=False)) == {"energy"}
+    assert set(anomaly._scores(warming_up, warming_up, has_energy=True)) == set(scores)
+    assert set(scores) - set(anomaly._scores(warming_up, warming_up, has_energy=False)) == {
+        *("energy", "standardised")
+    }
 
 
 def test_worst_auprc():
