@@ -41,7 +41,7 @@ def run(repeats: int) -> list[Row]:
     ]
 
 
-def _chain(config):
+def _chain(config, noise_scale=1.0):
     """(parameters of the energy, G(z) in the chain's place, a call of `STEPS` steps)."""
     critic = hat.build_critic(config, "energy", pool="mean")
     params = critic.init(jax.random.key(0))
@@ -56,7 +56,8 @@ def _chain(config):
             lambda _: image,
             temperature=config.hat.temperature,
         )
-        kernel = alternating(log_prob, [Move("y", settings.step_size, settings.clip)])
+        moves = [Move("y", settings.step_size, settings.clip)]
+        kernel = alternating(log_prob, moves, noise_scale=noise_scale)
         start = {"z": jnp.zeros((BATCH, 1)), "y": jnp.zeros_like(image)}
         return run_chain(kernel, keys, start, STEPS).position["y"]
 

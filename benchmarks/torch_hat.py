@@ -53,7 +53,7 @@ def load(energy: Energy, params) -> None:
         energy.last.weight.copy_(torch.tensor(np.asarray(params["Dense_0"]["kernel"]).T))
 
 
-def chain(energy, image, steps, step_size, temperature, clip):
+def chain(energy, image, steps, step_size, temperature, clip, noise_scale=1.0):
     """y ← y − clip[ε²/2 ∇_y H(image + y)/T] + ε ξ from y = 0, as the released code has it."""
     y = torch.zeros_like(image)
     for _ in range(steps):
@@ -62,5 +62,5 @@ def chain(energy, image, steps, step_size, temperature, clip):
         gradient = 0.5 * step_size**2 * gradient
         norm = gradient.flatten(1).norm(dim=1).clamp_min(1e-12)
         gradient = gradient * (clip / norm).clamp_max(1.0)[:, None, None, None]
-        y = y.detach() - gradient + step_size * torch.randn_like(y)
+        y = y.detach() - gradient + noise_scale * step_size * torch.randn_like(y)
     return y

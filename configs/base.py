@@ -19,6 +19,7 @@ def network_optimiser(learning_rate: float) -> ml_collections.ConfigDict:
             l2=0.0,  # added to the gradient before Adam (PyTorch's `weight_decay`), not AdamW
             clip_norm=0.0,  # global gradient norm of the group; 0 = off
             decay_per_epoch=1.0,  # learning rate × this after every epoch
+            linear_decay_steps=0,  # the learning rate falls to 0 in a line of this length; 0 = off
         )
     )
 
@@ -112,7 +113,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.prior_steps = placeholder(int)  # default: sampler.prior.num_steps
     c.eval.long_chain_steps = 2500
     c.eval.long_chain_samples = 1000
-    c.eval.posterior = "inference"  # inference | langevin
+    c.eval.posterior = "inference"  # inference | langevin; encoder: an autoencoder's
     c.eval.posterior_lengths = (5, 20, 40)  # of chains compared by task `posterior_inference`
     c.eval.fid_features = 2048  # task `fid`: width of Inception's features, 64 … 2048
     c.eval.fid_resize = "clean"  # clean (PIL bicubic) | legacy (bilinear inside the network)
@@ -127,7 +128,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.num_detection = placeholder(int)  # examples of a split that are scored; default: all
     c.eval.score_samples = 1  # posterior samples over which a score is averaged
     c.eval.bootstrap = 1000  # resamples behind the intervals of AUROC and AUPRC
-    c.eval.hierarchy_samples = 1000  # tasks `hierarchy` and `latent_scatter`
+    c.eval.hierarchy_samples = 1000  # tasks `hierarchy`, `latent_scatter`, `residual`
     c.eval.last_checkpoints = 1  # tasks `anomaly` and `learning_curve`: checkpoints they are of
     c.eval.redraw = "sample"  # layers below the kept ones in L^{>k}: sample | mode of p_β
     c.eval.redraw_steps = 0  # Langevin steps that refine them, the kept layers clamped

@@ -94,6 +94,7 @@ def autoencoder(side: int, channels: int):
     c.model.inference = ml_collections.ConfigDict(dict(hidden=(256,)))
     c.model.inference.compute_dtype = placeholder(str)
     c.model.energy.enabled = False
+    c.eval.posterior = "encoder"
     c.optim.generator = base.network_optimiser(1e-4)
     c.optim.inference = base.network_optimiser(1e-4)
     c.eval.tasks = ("fd_classifier", "reconstruction")
@@ -103,6 +104,9 @@ def autoencoder(side: int, channels: int):
 def sngan(side: int, channels: int):
     """The first stage of `refinement`: batches of 64, five steps of D for one of G.
 
+    As SN-GAN's authors train it; D is half as wide as H at 32 pixels. `finish` lets the learning
+    rates fall to zero at the run's end.
+
     Args, Returns: as `synthesis`.
     """
     c = _on_images(side, channels)
@@ -110,6 +114,7 @@ def sngan(side: int, channels: int):
     c.gan = ml_collections.ConfigDict(dict(discriminator_steps=5))
     c.data.batch_size = 320  # of all the discriminator's steps
     c.model.discriminator = c.model.energy
+    c.model.discriminator.hidden = (128, 128, 128, 128)
     c.model.energy = base.get_config().model.energy
     c.model.energy.enabled = False
     c.model.generator.out_factor = 1.0
@@ -126,28 +131,17 @@ def on_digits(c) -> None:
     """Narrow nets, small batches and short chains, for images of 8 × 8."""
     _widths(c, generator=(32, 16), critic=(16, 32), halvings=1)
     c.model.latent_sizes = (16,)
-    c.data.batch_size = 64
-    if "hat" in c:
-        c.hat.bank_size = 1_000
-        c.hat.temperature = 1e-4
-        c.sampler.prior.num_steps = 20
-        c.sampler.prior.step_size = 5e-3
-        c.eval.prior_steps = None
-    if "gan" in c:
-        c.data.batch_size = 64 * c.gan.discriminator_steps
-    c.train.num_steps = 3_000
-    c.train.steps_per_dispatch = 5
-    c.train.log_every = 100
-    c.train.checkpoint_every = 500
-    c.train.image_every = 500
+    _short(c, bank_size=1_000, num_steps=3_000)
 
 
 def on_grey(c, name: str) -> None:
     """Narrow nets, small batches and short chains, for grey images of 28 × 28, padded to 32."""
     c.data.name = name
     _widths(c, generator=(64, 64, 32, 16), critic=(16, 32, 64, 64), halvings=3)
-    _short(c)
+    _short(c, bank_size=2_000, num_steps=4_000)
     c.eval.num_samples = 10_000
+    if "hat" in c:
+        c.eval.tasks += ("learning_curve",)
 
 
 def on_colour(c, name: str, outside: str) -> None:
@@ -162,7 +156,7 @@ def on_colour(c, name: str, outside: str) -> None:
     doublings = c.data.image_size.bit_length() - 3
     widths = (64, *(64, 64, 32, 16)[-doublings:])
     _widths(c, generator=widths, critic=(16, 32, 64, 64), halvings=3)
-    _short(c)
+    _short(c, bank_size=2_000, num_steps=4_000)
     c.eval.num_samples = c.eval.fid_reference = 2_000
     c.eval.fid_features = 768
     c.eval.ood_data = (outside, "noise")
@@ -195,24 +189,23 @@ def _widths(c, *, generator, critic, halvings) -> None:
     c.model.generator.hidden = generator[-1:] if sphere else generator
     if "autoencoder" in c:
         c.model.inference.hidden = generator[-1:]
-    for part in ("energy", "discriminator"):
-        if part in c.model:
-            c.model[part].update(hidden=critic, halvings=halvings)
+    part = "discriminator" if "discriminator" in c.model else "energy"
+    if part == "discriminator" or c.model.energy.enabled:
+        c.model[part].update(hidden=critic, halvings=halvings)
 
 
-def _short(c) -> None:
+def _short(c, *, bank_size: int, num_steps: int) -> None:
     """What minutes to an hour on two CPU cores allow."""
     c.data.batch_size = 64
     if "hat" in c:
-        c.eval.tasks += ("learning_curve",)
-        c.hat.bank_size = 2_000
+        c.hat.bank_size = bank_size
         c.hat.temperature = 1e-4
         c.sampler.prior.num_steps = 20
         c.sampler.prior.step_size = 5e-3
         c.eval.prior_steps = None
     if "gan" in c:
         c.data.batch_size = 64 * c.gan.discriminator_steps
-    c.train.num_steps = 4_000
+    c.train.num_steps = num_steps
     c.train.steps_per_dispatch = 5
     c.train.log_every = 100
     c.train.checkpoint_every = c.train.image_every = 500
@@ -247,12 +240,15 @@ def _sphere(c) -> None:
 
 
 def finish(c, variant: str):
-    """`base.finish`; a `:quick` SN-GAN's batch still splits into the discriminator's steps."""
+    """`base.finish`, and what follows from the durations; `:quick` has a smaller bank."""
     c = base.finish(c, variant)
-    if variant == "quick":
-        if "gan" in c:
-            c.data.batch_size -= c.data.batch_size % c.gan.discriminator_steps
-        if "hat" in c:
-            c.hat.bank_size = min(c.hat.bank_size, 200)
-            c.eval.prior_steps = None
+    quick = variant == "quick"
+    if "gan" in c:
+        if quick:
+            c.data.batch_size = 8 * c.gan.discriminator_steps
+        for group in ("generator", "discriminator"):
+            c.optim[group].linear_decay_steps = c.train.num_steps
+    if "hat" in c and quick:
+        c.hat.bank_size = min(c.hat.bank_size, 200)
+        c.eval.prior_steps = None
     return c

@@ -21,7 +21,7 @@ from ebm_jax.preemption import Preemption
 from ebm_jax.reporting.files import write_json
 from ebm_jax.reporting.report import write_report
 from ebm_jax.training_step import init_loop_state
-from ebm_jax.validation import validate, validate_with_data
+from ebm_jax.validation import validate, validate_method, validate_with_data
 
 
 def open_context(
@@ -107,6 +107,7 @@ def evaluate(
     validate(config)
     context = open_context(config, workdir, poll)
     validate_with_data(config, context.train_set)
+    validate_method(config, context.method)
     provenance.warn_of_changes(
         config, Path(workdir), ignored=("train.", "eval.", "stability.", "optim.")
     )
@@ -126,7 +127,10 @@ def _run_tasks(config, context: Context, again: bool) -> dict[str, dict]:
     context.folder.mkdir(exist_ok=True)
     begun = context.folder / _BEGUN
     kept = set(_read_json(begun).get("done", ()))
-    settings = json.loads(json.dumps(config.eval.to_dict() | {"sampler": config.sampler.to_dict()}))
+    told = config.eval.to_dict() | {"sampler": config.sampler.to_dict()}
+    if config.method.name in config:  # the method's own group, e.g. a temperature
+        told[config.method.name] = config[config.method.name].to_dict()
+    settings = json.loads(json.dumps(told))
     origin = provenance.origin()
     results = {}
     for name in config.eval.tasks:

@@ -15,7 +15,7 @@ from ebm_jax.errors import DataError
 from ebm_jax.methods import InferenceState, Samples
 from ebm_jax.reporting.files import write_bytes
 
-_CONFIG, _PARAMETERS = "config.json", "params.msgpack"
+_CONFIG, PARAMETERS = "config.json", "params.msgpack"
 
 
 class LoadedModel(NamedTuple):
@@ -54,7 +54,7 @@ def write_export(directory: str | Path, config: Any, step: int, state: Inference
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"config": config.to_dict(), "step": step}, indent=2)
     for name, content in (
-        (_PARAMETERS, flax.serialization.msgpack_serialize(jax.device_get(state._asdict()))),
+        (PARAMETERS, flax.serialization.msgpack_serialize(jax.device_get(state._asdict()))),
         (_CONFIG, text.encode()),
     ):
         write_bytes(directory / name, content)
@@ -72,7 +72,7 @@ def load(directory: str | Path) -> LoadedModel:
     directory = Path(directory)
     try:
         description = json.loads((directory / _CONFIG).read_text())
-        raw = flax.serialization.msgpack_restore((directory / _PARAMETERS).read_bytes())
+        raw = flax.serialization.msgpack_restore((directory / PARAMETERS).read_bytes())
         config = ml_collections.ConfigDict(_tuples(description["config"]))
         step = int(description["step"])
         state = InferenceState(**jax.tree.map(jnp.asarray, raw))

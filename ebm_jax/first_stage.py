@@ -1,7 +1,8 @@
 """The run that another builds on: its generator, from its folder or its export."""
 
+import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ebm_jax import export
 from ebm_jax.errors import ConfigError, DataError
@@ -29,8 +30,20 @@ def check(config: Any, method: Method) -> None:
         )
 
 
-def load(config: Any, method: Method) -> InferenceState:
-    """The first stage's parameters and state.
+class FirstStage(NamedTuple):
+    """What a run builds on.
+
+    Attributes:
+      state: InferenceState.
+      origin: folder, step and digest of the export, for the run's record.
+    """
+
+    state: InferenceState
+    origin: dict[str, Any]
+
+
+def load(config: Any, method: Method) -> FirstStage:
+    """The first stage's parameters and state, and where they are from.
 
     Args:
       config: `train.first_stage` is a finished run's workdir, or an export.
@@ -59,4 +72,6 @@ def load(config: Any, method: Method) -> InferenceState:
             f"train.first_stage '{config.train.first_stage}' does not fit: "
             f"{'; '.join(differing)}; use that model's settings, or name another run."
         )
-    return first.state
+    digest = hashlib.sha256((folder / export.PARAMETERS).read_bytes()).hexdigest()[:16]
+    origin = {"folder": str(folder.resolve()), "step": first.step, "sha256": digest}
+    return FirstStage(first.state, origin)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from clu import parameter_overview
 
-from ebm_jax import data, methods, parallel, provenance
+from ebm_jax import data, first_stage, methods, parallel, provenance
 from ebm_jax import workdir as workdirs
 from ebm_jax.cache import cache_root
 from ebm_jax.errors import ConfigError
@@ -20,7 +20,7 @@ from ebm_jax.reporting.grids import save_grid
 from ebm_jax.reporting.summary import print_summary
 from ebm_jax.train import train
 from ebm_jax.training_step import init_loop_state
-from ebm_jax.validation import validate, validate_with_data
+from ebm_jax.validation import validate, validate_method, validate_with_data
 
 
 def run(mode: str, config: Any, workdir: str | None) -> None:
@@ -47,7 +47,10 @@ def run(mode: str, config: Any, workdir: str | None) -> None:
 
 def _train(config, workdir):
     with Preemption() as preemption:
-        validate_with_data(config, data.open_dataset(config.data, config.data.train_split))
+        dataset = data.open_dataset(config.data, config.data.train_split)
+        validate_with_data(config, dataset)
+        config.data.num_examples = dataset.num_examples
+        validate_method(config, methods.build(config))
         train(config, workdir, preemption)
         print_summary(evaluate(config, workdir, preemption, again=False), workdir)
 
@@ -78,8 +81,10 @@ def _dry_run(config, _):
     dataset = data.open_dataset(config.data, config.data.train_split)
     config.data.num_examples = dataset.num_examples
     method = methods.build(config)
+    first_stage.check(config, method)
+    first = first_stage.load(config, method).state if config.train.first_stage else None
     batch = data.make_batch(dataset, config.data, config.seed, 0)
-    state = init_loop_state(method, batch, jax.random.key(config.seed))
+    state = init_loop_state(method, batch, jax.random.key(config.seed), first)
     print(json.dumps(config.to_dict(), indent=1))
     print(
         f"data: {dataset.name}, split {dataset.split}, {dataset.num_examples} images of "

@@ -14,7 +14,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ebm_jax.errors import ConfigError
+from ebm_jax.errors import ConfigError, UserError
 
 AXIS = "devices"
 _LAUNCH = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
@@ -77,6 +77,30 @@ def from_primary(tree: Any) -> Any:
         return tree
     received = multihost_utils.broadcast_one_to_all(tree)
     return jax.tree.map(np.asarray, received)
+
+
+def built_by_primary(build: Callable[[], tuple[Any, Any]], like: tuple[Any, Any]) -> Any:
+    """(tree of host arrays, anything) of build(), which process 0 alone calls.
+
+    Args:
+      build: may raise.
+      like: a tree of the same shapes, and what the others get in the second place.
+
+    Raises:
+      ConfigError: elsewhere, where process 0 raised.
+    """
+    found, error = like, None
+    if is_primary():
+        try:
+            found = build()
+        except UserError as caught:
+            error = caught
+    failed = bool(from_primary(np.asarray(error is not None)))
+    if error is not None:
+        raise error
+    if failed:
+        raise ConfigError("process 0 could not begin the run; see its message.")
+    return from_primary(found[0]), found[1]
 
 
 def agreed_to_stop(requested: bool, step: int) -> bool:

@@ -23,14 +23,21 @@ _IDENTITY = ("seed", "compute_dtype", "method.", "data.", "model.")  # what make
 _INDIFFERENT = ("data.prefetch", "data.cache_gib", "train.num_steps", "eval.")  # to the training
 
 
-def check_same_run(config: Any, workdir: Path) -> None:
+def check_same_run(config: Any, workdir: Path, *, training: bool = False) -> None:
     """Refuses a config that is not of the run in the folder.
+
+    Args:
+      config: the config about to be used.
+      workdir: the run's folder.
+      training: whether the run is to go on, which must be on the same first stage.
 
     Raises:
       ConfigError: seed, data, model or method differ from those in its `config.json`.
     """
     differing = [
-        text for key, text in _changes(config, workdir).items() if key.startswith(_IDENTITY)
+        text
+        for key, text in _changes(config, workdir).items()
+        if key.startswith(_IDENTITY) or (training and key == "train.first_stage")
     ]
     if differing:
         raise ConfigError(
@@ -55,7 +62,9 @@ def warn_of_changes(config: Any, workdir: Path, ignored: tuple[str, ...]) -> Non
         )
 
 
-def record_run(config: Any, workdir: Path, step: int) -> None:
+def record_run(
+    config: Any, workdir: Path, step: int, first_stage: dict[str, Any] | None = None
+) -> None:
     """Writes `config.json`: resolved config, command, versions, hardware and git commit.
 
     A setting that differs from before is named in a warning and kept in the list `changes`, with
@@ -66,6 +75,7 @@ def record_run(config: Any, workdir: Path, step: int) -> None:
       config: the resolved config.
       workdir: the run's folder.
       step: where training goes on.
+      first_stage: where what the run takes from another is from; kept from the run's beginning on.
 
     Raises:
       ConfigError: the run is finished and a changed setting would change nothing.
@@ -97,6 +107,7 @@ def record_run(config: Any, workdir: Path, step: int) -> None:
             "started": previous.get("started", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
             "changes": previous.get("changes", [])
             + [{"step": step, "setting": text} for text in changes.values()],
+            "first_stage": first_stage or previous.get("first_stage"),
             "commits": _commits(previous, here["git_commit"], step, config.train.num_steps),
         },
     )

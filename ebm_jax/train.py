@@ -75,7 +75,7 @@ def _train(config: Any, workdir: Path, preemption: Preemption) -> int:
     dataset = data.open_dataset(config.data, config.data.train_split)
     preview = data.open_dataset(config.data, config.data.eval_split)
     config.data.num_examples = dataset.num_examples
-    provenance.check_same_run(config, workdir)
+    provenance.check_same_run(config, workdir, training=True)
     method = methods.build(config, axis_name=parallel.AXIS)
     first_stage.check(config, method)
     base_key = jax.random.key(config.seed)
@@ -95,20 +95,28 @@ def _train(config: Any, workdir: Path, preemption: Preemption) -> int:
 
     @functools.cache
     def initial():
+        """(the state before any step, where what it takes from another run is from)."""
         if not config.train.first_stage:
-            return expected
-        first = first_stage.load(config, method)
-        return jax.device_get(init_loop_state(single, batch(0), base_key, first))
+            return expected, None
+
+        def build():
+            first = first_stage.load(config, method)
+            state = init_loop_state(single, batch(0), base_key, first.state)
+            return jax.device_get(state), first.origin
+
+        return parallel.built_by_primary(build, like=(expected, None))
 
     checkpointer = Checkpointer(workdir, config.train.keep_checkpoints)
     run = _Run(config, workdir, method, checkpointer, preview, preemption)
-    step, host_state = checkpointer.restore(expected) or (0, initial())
+    restored = checkpointer.restore(expected)
+    step, host_state = restored or (0, initial()[0])
     if step % stride:
         raise ConfigError(
             f"the checkpoint is of step {step}, which lies between two dispatches of "
             f"train.steps_per_dispatch = {stride}; use a divisor of {step}."
         )
-    provenance.record_run(config, workdir, step)  # now that the checkpoint is known to fit
+    # Now that the checkpoint is known to fit.
+    provenance.record_run(config, workdir, step, None if restored else initial()[1])
     if step:
         print(f"resuming from step {step} of {config.train.num_steps}", flush=True)
     else:
@@ -229,13 +237,13 @@ class _Run:
             )
         self.checkpointer.wait()
         found = self.checkpointer.restore(parallel.to_host(state), accept=_is_good)
-        good_step, good = found or (0, initial())
+        good_step, good = found or (0, initial()[0])
         self.checkpointer.forget_after(good_step)
         if good_step == 0:
             self.checkpointer.save(0, good)
         warnings.warn(
             f"step {step}: {skipped} updates in a row were skipped; rolling back to step "
-            f"{good_step} with a new key and a smaller energy step, × "
+            f"{good_step} with a new key and smaller steps of what runs away, × "
             f"{cfg.energy_backoff**rollbacks:g} (roll-back {rollbacks} of {cfg.max_rollbacks}).",
             stacklevel=2,
         )

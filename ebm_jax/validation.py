@@ -3,7 +3,7 @@
 from typing import Any
 
 from ebm_jax.errors import ConfigError
-from ebm_jax.evaluation import CHECKS, JUDGED, LEAST, LONG, NEEDED, TASKS
+from ebm_jax.evaluation import CHECKS, JUDGED, LEAST, LONG, METHOD_NEEDS, NEEDED, TASKS
 from ebm_jax.evaluation.classifier import FEATURE_WIDTH
 from ebm_jax.evaluation.generation import is_judged
 
@@ -61,6 +61,7 @@ _RANGES = {  # of every optimiser group
     "l2": (lambda v: 0 <= v < float("inf"), "at least 0 and finite"),
     "clip_norm": (lambda v: v >= 0, "at least 0 (0 = off)"),
     "decay_per_epoch": (lambda v: 0 < v <= 1, "in (0, 1]"),
+    "linear_decay_steps": (lambda v: v >= 0, "at least 0 (0 = off)"),
 }
 _DISPATCHED = ("num_steps", "log_every", "checkpoint_every", "image_every")
 
@@ -106,8 +107,9 @@ def validate(config: Any) -> None:
             f"simulated from the {config.eval.partition_chains} eval.partition_chains; raise those."
         )
     dtypes = {"compute_dtype": config.compute_dtype}
-    for part in ("generator", "prior", "energy", "inference"):
-        dtypes[f"model.{part}.compute_dtype"] = config.model[part].compute_dtype
+    for part, settings in config.model.items():
+        if "compute_dtype" in getattr(settings, "keys", tuple)():
+            dtypes[f"model.{part}.compute_dtype"] = settings.compute_dtype
     for name, value in dtypes.items():
         if value not in ("float32", "bfloat16") and (value or name == "compute_dtype"):
             raise ConfigError(f"{name} is '{value}'; use 'float32' or 'bfloat16'.")
@@ -172,6 +174,25 @@ def validate_with_data(config: Any, dataset: Any) -> None:
             raise ConfigError(
                 f"eval.{setting} is {count}, but task {task} needs at least {FEATURE_WIDTH + 1} "
                 "samples for a covariance of full rank."
+            )
+
+
+def validate_method(config: Any, method: Any) -> None:
+    """Checks that the method has what the tasks are about.
+
+    Args:
+      config: the experiment's config.
+      method: its Method.
+
+    Raises:
+      ConfigError: names the task and what the method lacks.
+    """
+    for task in config.eval.tasks:
+        attribute, words = METHOD_NEEDS.get(task, ("name", ""))
+        if not getattr(method, attribute):
+            raise ConfigError(
+                f"eval.tasks names {task}, but method '{method.name}' {words} (its `{attribute}` "
+                f"is {getattr(method, attribute)}); leave it out."
             )
 
 

@@ -142,26 +142,28 @@ def test_torch_ladder_is_the_same_model():
     np.testing.assert_allclose(theirs, model.neg_energy(params, z), atol=1e-5)
 
 
-def test_torch_hat_is_the_same_energy_and_chain():
-    """H and, without noise, a chain that the clip cuts short."""
+@pytest.mark.parametrize("clip", [1e-2, 1e3], ids=["clipped", "free"])
+def test_torch_hat_is_the_same_energy_and_chain(clip):
+    """H and, without noise, where its chain ends."""
     torch = pytest.importorskip("torch")
     from benchmarks import hat as suite
     from benchmarks import torch_hat
     from configs import cifar10_hat
 
     config = cifar10_hat.get_config()
-    config.sampler.prior.clip = 1e-3
-    params, image, chain = suite._chain(config)
+    config.sampler.prior.clip = clip
+    params, image, chain = suite._chain(config, noise_scale=0.0)
     energy = torch_hat.Energy()
     torch_hat.load(energy, params)
     x = torch.tensor(np.array(image)).permute(0, 3, 1, 2)
     ours = suite.hat.build_critic(config, "energy", pool="mean").apply(params, image)
     np.testing.assert_allclose(energy(x).detach().numpy(), ours, atol=1e-4)
-    settings = (config.sampler.prior.step_size, config.hat.temperature, 1e-3)
-    y = torch_hat.chain(energy, x, suite.STEPS, *settings).flatten(1)
-    noise = settings[0] * np.sqrt(suite.STEPS * y.shape[1])  # norm of the noise of all steps
-    for found in (y.norm(dim=1).numpy(), np.linalg.norm(np.reshape(chain(), (8, -1)), axis=1)):
-        assert (np.abs(found / np.hypot(noise, suite.STEPS * 1e-3) - 1) < 0.05).all()
+    settings = (config.sampler.prior.step_size, config.hat.temperature, clip, 0.0)
+    theirs = torch_hat.chain(energy, x, suite.STEPS, *settings).permute(0, 2, 3, 1).numpy()
+    found = np.asarray(chain())
+    norms = np.linalg.norm(found.reshape(len(found), -1), axis=1)
+    assert (norms > 0.05).all() if clip > 1 else (norms < 5 * 1e-2 + 1e-4).all()
+    np.testing.assert_allclose(found, theirs, atol=1e-3 * np.abs(found).max())
 
 
 def test_products_of_hats_chain_are_those_of_its_energy():

@@ -97,6 +97,34 @@ def test_cifar10_model_is_the_papers():
 
 
 @pytest.mark.parametrize(
+    "name, z_step, step, temperature, taus, steps, noise, rate, length, factor",
+    [
+        ("cifar10_hat", 0.0, 5e-4, 1e-8, (0, None), (50, 125), 1e-3, 1e-4, 50_000, 2.0),
+        ("celeb_a_hat", 0.0, 5e-4, 1e-8, (0, None), (50, 100), 1e-3, 1e-4, 50_000, 2.0),
+        ("imagenet_hat", 0.0, 5e-4, 1e-8, (0, None), (50, 150), 1e-3, 1e-4, 300_000, 2.0),
+        ("cifar10_refine", 5e-3, 1e-4, 1e-3, (0, 8), (250, 350), 1e-3, 1e-5, 25_000, 1.0),
+        ("celeb_a_refine", 5e-3, 1e-4, 1e-6, (0, 0), (100, 125), 1e-3, 1e-5, 25_000, 1.0),
+        ("cifar10_retrofit", 1e-3, 5e-4, 1e-3, (50, None), (100, 125), 1e-2, 1e-4, 25_000, 2.0),
+    ],
+)
+def test_hat_ebms_settings_are_the_papers(
+    name, z_step, step, temperature, taus, steps, noise, rate, length, factor
+):
+    """Chains, temperature, noise and rates of NeurIPS 2022, training / evaluation."""
+    c = get(ROOT / "configs" / f"{name}.py")
+    assert (c.hat.z_step_size, c.sampler.prior.step_size, c.sampler.prior.clip) == (
+        z_step, step, 2.5,
+    )  # fmt: skip
+    assert (c.hat.temperature, (c.hat.tau, c.hat.eval_tau)) == (temperature, taus)
+    assert (c.sampler.prior.num_steps, c.eval.prior_steps) == steps
+    assert (c.hat.data_noise, c.optim.energy.learning_rate) == (noise, rate)
+    assert (c.train.num_steps, c.data.batch_size, c.model.generator.out_factor) == (
+        length, 128, factor,
+    )  # fmt: skip
+    assert (c.hat.bank_size, c.hat.generator_weight) == (10_000, 1_000)
+
+
+@pytest.mark.parametrize(
     "model, baseline",
     [
         ("digits_joint", "digits_hvae"),

@@ -1,5 +1,7 @@
 """What a run takes from another: found in its folder, refused where it does not fit, kept."""
 
+import hashlib
+import json
 import shutil
 
 import jax
@@ -64,6 +66,9 @@ def test_second_stage_keeps_the_firsts_generator_and_goes_on_without_its_folder(
     assert any(np.any(leaf not in (0.0, 1.0)) for leaf in np.concatenate(moved))  # statistics
     second = export.load(tmp_path / "second" / "export")
     assert_same(generator_of(second.state), expected)
+    recorded = json.loads((tmp_path / "second" / "config.json").read_text())["first_stage"]
+    weights = (copy / "export" / "params.msgpack").read_bytes()
+    assert recorded["sha256"] == hashlib.sha256(weights).hexdigest()[:16]
     shutil.rmtree(copy)
     c.train.num_steps = 4
     assert train(c, tmp_path / "second") == 4
@@ -74,7 +79,8 @@ def test_second_stage_keeps_the_firsts_generator_and_goes_on_without_its_folder(
 def test_run_or_export_can_be_named(trained, part):
     c = refinement(trained / part)
     found = first_stage.load(c, methods.build(c))
-    assert_same(generator_of(found), generator_of(export.load(trained / "export").state))
+    assert found.origin["step"] == 2 and found.origin["folder"] == str(trained / "export")
+    assert_same(generator_of(found.state), generator_of(export.load(trained / "export").state))
 
 
 def test_other_settings_are_named(trained):
@@ -85,6 +91,16 @@ def test_other_settings_are_named(trained):
     )
     with pytest.raises(ConfigError, match=message):
         first_stage.load(c, methods.build(c))
+
+
+def test_run_goes_on_with_its_own_first_stage_only(trained, tmp_path):
+    train(refinement(trained), tmp_path / "second")
+    other = refinement(trained / "export", train__num_steps=4)
+    with pytest.raises(ConfigError, match="other settings .train.first_stage: .* → .*export"):
+        train(other, tmp_path / "second")
+    first = json.loads((tmp_path / "second" / "config.json").read_text())["first_stage"]
+    assert train(refinement(trained, train__num_steps=4), tmp_path / "second") == 4
+    assert json.loads((tmp_path / "second" / "config.json").read_text())["first_stage"] == first
 
 
 def test_folders_without_an_export(tmp_path):
@@ -117,7 +133,7 @@ def test_state_without_a_first_stage_has_the_same_shapes(trained):
     c.data.num_examples = 100
     method = methods.build(c)
     batch = {"image": jnp.zeros((2, 8, 8, 1)), "index": jnp.arange(2)}
-    first = first_stage.load(c, method)
+    first = first_stage.load(c, method).state
     shapes = [
         jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), jax.eval_shape(method.init, *arguments))
         for arguments in ((jax.random.key(0), batch), (jax.random.key(0), batch, first))

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import hats
 from ebm_jax import data, methods, parallel
 from ebm_jax.errors import ConfigError
 from ebm_jax.training_step import build_step, init_loop_state
@@ -99,6 +100,34 @@ def test_noise_of_an_example_does_not_depend_on_its_device():
         parallel.to_host(many).train.extra["drawn"], one.train.extra["drawn"]
     )
     assert len(np.unique(one.train.extra["drawn"])) == 8
+
+
+def test_sngan_on_two_devices_is_that_on_one():
+    """Each of the discriminator's steps has the same examples, and batch statistics of all."""
+    c = hats.sngan(8, 1)
+    hats.on_digits(c)
+    c.data.batch_size, c.data.num_examples, c.gan.discriminator_steps = 12, 100, 3
+    c.model.generator.hidden = (4, 4)
+    c.model.discriminator.update(hidden=(4, 4), halvings=1)
+    for group in ("generator", "discriminator"):
+        c.optim[group].algorithm = "sgd"
+        c.optim[group].learning_rate = 0.1
+    rng = np.random.default_rng(0)
+    batch = {
+        "image": rng.uniform(-1, 1, (12, 8, 8, 1)).astype(np.float32),
+        "label": np.zeros(12, np.int32),
+        "index": np.arange(12),
+    }
+    initial, many, one = on_two_devices(
+        lambda axis: methods.build(c, axis), batch, c.stability, steps=2
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        parallel.to_host(many).train,
+        jax.device_get(one).train,
+    )
+    moved = jax.tree.map(lambda a, b: abs(a - b).max(), one.train.params, initial.train.params)
+    assert min(max(jax.tree.leaves(group)) for group in moved.values()) > 1e-2
 
 
 def test_joint_method_on_two_devices_is_that_on_one():

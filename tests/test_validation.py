@@ -2,8 +2,10 @@
 
 import pytest
 
+from configs import digits_sngan
+from ebm_jax import methods
 from ebm_jax.errors import ConfigError, DataError
-from ebm_jax.validation import validate, validate_with_data
+from ebm_jax.validation import validate, validate_method, validate_with_data
 from tests.test_train import tiny_config
 
 
@@ -167,7 +169,12 @@ def test_fd_classifier_of_colour_images_is_refused():
 
 
 @pytest.mark.parametrize(
-    "task, setting", [("fd_classifier", "num_samples"), ("chains", "long_chain_samples")]
+    "task, setting",
+    [
+        ("fd_classifier", "num_samples"),
+        ("chains", "long_chain_samples"),
+        ("learning_curve", "num_samples"),
+    ],
 )
 def test_too_few_samples_for_a_covariance(task, setting):
     config = tiny_config()
@@ -177,3 +184,27 @@ def test_too_few_samples_for_a_covariance(task, setting):
         validate_with_data(config, Grey)
     config.eval[setting] = 65
     validate_with_data(config, Grey)
+
+
+@pytest.mark.parametrize(
+    "task, message",
+    [
+        ("residual", "'sngan' adds no residual to its generator's images .its"),
+        ("ood", "has no density of an image .its `log_score` is None"),
+        ("reconstruction", "has no latents of an image"),
+        ("hierarchy", "has no layers of latents"),
+        ("likelihood", "has no density of images to integrate"),
+    ],
+)
+def test_tasks_that_a_method_has_nothing_for(task, message):
+    config = digits_sngan.get_config("quick")
+    config.data.num_examples = 100
+    method = methods.build(config)
+    validate_method(config, method)
+    config.eval.tasks = (task,)
+    with pytest.raises(ConfigError, match=f"eval.tasks names {task}, but method .*{message}"):
+        validate_method(config, method)
+    config = tiny_config()
+    config.eval.tasks = ("ood", "reconstruction", "hierarchy", "likelihood")
+    config.data.num_examples = 100
+    validate_method(config, methods.build(config))

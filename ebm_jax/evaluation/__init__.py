@@ -41,7 +41,11 @@ TASKS = {
 }
 
 # Tasks that compare samples by their Fréchet distance, and the setting with their number.
-JUDGED = {"chains": "long_chain_samples", "fd_classifier": "num_samples"}
+JUDGED = {
+    "chains": "long_chain_samples",
+    "fd_classifier": "num_samples",
+    "learning_curve": "num_samples",
+}
 
 # Settings a task cannot do without: what to say where they are not set.
 NEEDED = {
@@ -53,6 +57,22 @@ NEEDED = {
     "ood": (
         "eval.ood_data",
         "so nothing is out of distribution; name a data set: --config.eval.ood_data=mnist",
+    ),
+}
+
+# What a method must have for a task: its attribute, and what to say of a method without it.
+METHOD_NEEDS = {
+    "anomaly": ("log_score", "has no density of an image"),
+    "likelihood": ("evidence", "has no density of images to integrate"),
+    "ood": ("log_score", "has no density of an image"),
+    "reconstruction": ("reconstruct", "has no latents of an image"),
+    "residual": ("adds_residual", "adds no residual to its generator's images"),
+    **dict.fromkeys(
+        (
+            *("hierarchy", "interpolation", "latent_classifier", "latent_scatter"),
+            *("layer_reconstruction", "posterior_inference", "traversal"),
+        ),
+        ("maps", "has no layers of latents"),
     ),
 }
 

@@ -39,7 +39,7 @@ def run(context: Context) -> dict:
     figures = {}
 
     def extract(images):
-        return {"features": classifiers.features_of(judge, _to_unit(context, images))}
+        return {"features": classifiers.features_of(judge, to_unit(context, images))}
 
     sets = image_sets(context)
     for kind, images in sets.items():
@@ -104,7 +104,8 @@ def restored_words(sets: dict[str, ImageSet]) -> str:
 
 def set_words(context: Context, sets: dict[str, ImageSet]) -> str:
     """What a protocol says of how the sets came about."""
-    words = f"decoder mean, averaged weights{prior_words(context.config, context.method)}"
+    weights = "averaged" if context.config.train.ema_decay else "last"
+    words = f"decoder mean, {weights} weights{prior_words(context.config, context.method)}"
     if "reconstruction" in sets:
         words += f", reconstructions: {posterior_words(context.config)}"
     return words
@@ -196,7 +197,8 @@ def distance(judge: classifiers.Classifier, chunks: Iterable[np.ndarray], value_
     return found if finite else float("nan")
 
 
-def _to_unit(context, images):
+def to_unit(context: Context, images: np.ndarray) -> np.ndarray:
+    """Images in the data's range, brought to [-1, 1]; NaN becomes 0."""
     return _rescaled(images, tuple(context.config.data.range))
 
 

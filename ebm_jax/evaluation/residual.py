@@ -1,65 +1,52 @@
 """Task `residual`: what Hat EBM's chain adds to a generator's image, x = G(z) + y.
 
-Pictures along the chain, the parts of its end, and the un-normalised log density of x on the way,
-with that of test images beside it.
+Pictures along the chain, the parts of its end, and −H(x)/T on the way, with that of test images
+beside it.
 """
+
+from typing import Any
 
 import numpy as np
 
-from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation.context import Context, images_of, sample_chunks, task_key
 from ebm_jax.evaluation.wording import chain_words
 from ebm_jax.reporting.curves import plot_profile
 from ebm_jax.reporting.grids import image_grid, save_png, strip
 
-_KEPT = 10  # images along the chain
+_KEPT = 10  # images along the chain, or a few more where it does not split into so many parts
 _SHOWN = 8
 
 
 def run(context: Context) -> dict:
-    """Root mean squares of what is added and of how far G(z) moves; three figures.
-
-    Raises:
-      ConfigError: the method's images are not G(z) + y.
-    """
+    """Root mean squares of what is added and of how far G(z) moves; three figures."""
     cfg, method = context.config, context.method
     steps = cfg.eval.prior_steps or cfg.sampler.prior.num_steps
-    every = max(steps // _KEPT, 1)
-    parts = {name: [] for name in ("start", "generated", "residual", "chain", "scores")}
+    every = spacing(steps)
     count = cfg.eval.hierarchy_samples
     size = min(cfg.eval.batch_size, count)
     plain = sample_chunks(context, "residual", count, size, prior="gaussian")
     options = dict(prior="ebm", num_steps=steps, keep_every=every)
-    for start, chunk in zip(
-        plain, sample_chunks(context, "residual", count, size, **options), strict=True
-    ):
-        if not isinstance(chunk.latents, dict) or "y" not in chunk.latents:
-            raise ConfigError(
-                f"method '{method.name}' adds no residual to its generator's images; leave "
-                "'residual' out of eval.tasks."
-            )
+    moving = sample_chunks(context, "residual", count, size, **options)
+    squares: dict[str, list[float]] = {"residual": [], "generator_moved": []}
+    scores, shown = [], []
+    for start, chunk in zip(plain, moving, strict=True):
+        y = chunk.latents["y"]
+        generated = chunk.images - y
+        squares["residual"].extend(_squares(y))
+        squares["generator_moved"].extend(_squares(generated - start.images))
         chain = np.concatenate([start.images[None], chunk.trajectory])  # [1 + kept, n, H, W, C]
-        parts["start"].append(start.images)
-        parts["residual"].append(chunk.latents["y"])
-        parts["generated"].append(chunk.images - chunk.latents["y"])
-        parts["scores"].append(np.stack([_scores(context, images) for images in chain]))
-        missing = _SHOWN - sum(len(rows) for rows in parts["chain"])
-        parts["chain"].append(np.swapaxes(chain[:, : max(missing, 0)], 0, 1))
-    start, generated, residual, chain = (
-        np.concatenate(parts[name]) for name in ("start", "generated", "residual", "chain")
-    )
-    scores = np.concatenate(parts["scores"], axis=1)  # [1 + kept, count]
-    data = _scores(context, _test_images(context, count))
-    _draw(context, chain, (start, generated, residual), scores, data, every)
+        scores.append(np.stack([_scores(context, images) for images in chain]))
+        for i in range(min(max(_SHOWN - len(shown), 0), len(y))):
+            shown.append((chain[:, i].copy(), generated[i], y[i]))
+    along = np.concatenate(scores, axis=1)  # [1 + kept, count]
+    data = _scores_of_test_images(context, min(count, context.eval_set.num_examples), size)
+    _draw(context, shown, along, data, every)
     return {
         "metric": "rms",
-        "results": {
-            "residual": _rms(residual),
-            "generator_moved": _rms(generated - start),
-        },
+        "results": {name: float(np.sqrt(np.mean(found))) for name, found in squares.items()},
         "log_score": {
-            "start": float(scores[0].mean()),
-            "end": float(scores[-1].mean()),
+            "start": float(along[0].mean()),
+            "end": float(along[-1].mean()),
             "test_images": float(data.mean()),
         },
         "num_samples": count,
@@ -69,47 +56,55 @@ def run(context: Context) -> dict:
             "the change of G(z); averaged weights"
         ),
         "figures": {
-            "residual_chain.png": f"A chain a row: G(z) at the start, then G(z) + y every {every} "
-            "steps.",
+            "residual_chain.png": "A chain a row: G(z) at the start, then G(z) + y to its end.",
             "residual_parts.png": "The parts of the chains' ends: G(z) at the start, G(z) at the "
             "end, y (grey = 0, scaled to its largest in the row of all) and G(z) + y.",
-            "residual_score.png": "Un-normalised log density along the chain, mean and standard "
-            "deviation over chains, and that of test images.",
+            "residual_score.png": "−H(x)/T along the chain, mean and standard deviation over "
+            "chains, and that of test images.",
         },
     }
 
 
-def _draw(context, chain, parts, scores, data, every) -> None:
+def spacing(steps: int) -> int:
+    """Steps between kept images: the largest divisor that keeps at least `_KEPT` of them."""
+    return next(n for n in range(max(steps // _KEPT, 1), 0, -1) if steps % n == 0)
+
+
+def _draw(context: Context, shown: list[Any], scores, data, every) -> None:
     value_range = tuple(context.config.data.range)
     folder = context.folder
-    save_png(folder / "residual_chain.png", strip(chain, value_range=value_range))
-    start, generated, residual = (part[:_SHOWN] for part in parts)
-    largest = max(float(np.nanmax(np.abs(residual))), 1e-12)
-    rows = (start, generated, residual / largest, generated + residual)
-    pixels = image_grid(np.concatenate(rows), columns=len(start), value_range=value_range)
+    chains, generated, y = (np.stack(parts) for parts in zip(*shown, strict=True))
+    columns = np.unique(np.linspace(0, chains.shape[1] - 1, _KEPT + 1).round().astype(int))
+    save_png(folder / "residual_chain.png", strip(chains[:, columns], value_range=value_range))
+    largest = max(float(np.nanmax(np.abs(y))), 1e-12)
+    rows = (chains[:, 0], generated, y / largest, generated + y)
+    pixels = image_grid(np.concatenate(rows), columns=len(y), value_range=value_range)
     save_png(folder / "residual_parts.png", pixels)
-    places = every * np.arange(len(scores))
     flat = np.full(len(scores), data.mean())
     plot_profile(
         folder / "residual_score.png",
         {"chain": (scores.mean(1), scores.std(1)), "test images": (flat, data.std() + 0 * flat)},
         xlabel="step of the chain",
-        ylabel="log density, up to a constant",
-        x=places,
+        ylabel="−H(x) / T",
+        x=every * np.arange(len(scores)),
     )
 
 
 def _scores(context: Context, images: np.ndarray) -> np.ndarray:
-    """[n], in float64; Hat EBM's needs neither latents nor randomness."""
+    """[n], in float64; needs neither latents nor randomness."""
     index = np.arange(len(images), dtype=np.int32)
     found = context.method.log_score(context.state, images, task_key(context, "residual"), index)
     return np.asarray(found, np.float64)
 
 
-def _test_images(context: Context, count: int) -> np.ndarray:
-    examples = np.arange(min(count, context.eval_set.num_examples))
-    return images_of(context, context.eval_set, examples, 0, len(examples))[0]
+def _scores_of_test_images(context: Context, count: int, size: int) -> np.ndarray:
+    found = [
+        _scores(context, images_of(context, context.eval_set, np.arange(count), start, size)[0])
+        for start in range(0, count, size)
+    ]
+    return np.concatenate(found)[:count]
 
 
-def _rms(x: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
+def _squares(x: np.ndarray) -> np.ndarray:
+    """Mean square of every example."""
+    return np.mean(np.square(x, dtype=np.float64), axis=(1, 2, 3))

@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context, images_of, task_key
 from ebm_jax.evaluation.wording import posterior_words
@@ -73,7 +72,7 @@ def scored(context: Context, *datasets: Any) -> list[np.ndarray]:
 def draws_words(context: Context) -> str:
     """How often and how the latents of an image are drawn, for a protocol."""
     if context.method.posterior is None:
-        return "a density of the image alone, no latents inferred"
+        return "a score of the image alone, no latents inferred"
     config = context.config
     samples = config.eval.score_samples
     return f"{samples} draw{'s' if samples > 1 else ''} per image, {posterior_words(config)}"
@@ -90,13 +89,8 @@ def _terms(context: Context, key, dataset, examples, start: int, size: int, k: i
         arguments = (context.state, images, jax.random.fold_in(key, draw), index)
         if method.log_terms is not None:
             drawn = method.log_terms(*arguments, k=k)
-        elif method.log_score is not None:
-            drawn = {"score": method.log_score(*arguments, k=k)}
         else:
-            raise ConfigError(
-                f"method '{method.name}' has no density of an image; leave 'ood' and 'anomaly' out "
-                "of eval.tasks."
-            )
+            drawn = {"score": method.log_score(*arguments, k=k)}
         for name, values in drawn.items():
             sums[name] = sums.get(name, 0.0) + np.asarray(values, np.float64) / num
     return {name: values[: len(examples) - start] for name, values in sums.items()}

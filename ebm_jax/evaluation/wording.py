@@ -23,6 +23,8 @@ def prior_words(config: Any, method: Any) -> str:
 
 def posterior_words(config: Any) -> str:
     """How the latents of an image are drawn."""
+    if config.eval.posterior == "encoder":
+        return "z by the encoder"
     if config.eval.posterior == "inference":
         return "z from q(z|x)"
     chain = config.sampler.posterior

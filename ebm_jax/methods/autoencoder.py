@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from ebm_jax import randomness
+from ebm_jax.errors import ConfigError
 from ebm_jax.methods.accumulation import in_parts
 from ebm_jax.methods.base import (
     InferenceState,
@@ -18,7 +19,7 @@ from ebm_jax.methods.base import (
     first_state,
     plain_samples,
 )
-from ebm_jax.methods.optimisers import group_optimiser, learning_rate
+from ebm_jax.methods.optimisers import optimisers_of
 from ebm_jax.models import hat
 from ebm_jax.samplers import normal_like
 
@@ -37,14 +38,18 @@ def build(config, axis_name: str | None = None) -> Method:
     """
     cfg = config.autoencoder
     hat.check_range(config)
+    for name in ("latent_noise", "weight"):
+        if cfg[name] < 0:
+            raise ConfigError(f"autoencoder.{name} is {cfg[name]}; it must not be negative.")
+    if config.eval.posterior != "encoder":
+        raise ConfigError(
+            f"eval.posterior is '{config.eval.posterior}'; an autoencoder has an 'encoder'."
+        )
     decoder, encoder = hat.build_generator(config), hat.build_encoder(config)
 
-    def optimiser(group):
-        settings = config.optim[group]
-        rate = learning_rate(settings, 0, config.data.num_examples, config.data.batch_size)
-        return group_optimiser(settings, rate)
+    optimiser = optimisers_of(config)
 
-    def init(key, batch, first=None):
+    def init(key, batch):
         check_images(config, batch)
         key = randomness.stream(key, "params")
         params, statistics = decoder.init(jax.random.fold_in(key, 0))
@@ -78,7 +83,11 @@ def build(config, axis_name: str | None = None) -> Method:
         for group in _GROUPS:
             metrics[f"grad_norm/{group}"] = optax.tree.norm(grads[group])
             params[group], opt_state[group] = optimiser(group).update(
-                grads[group], state.opt_state[group], state.params[group], state.step
+                grads[group],
+                state.opt_state[group],
+                state.params[group],
+                state.step,
+                config.stability.energy_backoff**state.rollbacks,
             )
         return state._replace(params=params, opt_state=opt_state), metrics
 

@@ -120,8 +120,8 @@ class Method(NamedTuple):
 
     Attributes:
       name: as in `method.name`.
-      init: (key, batch, first=None) → TrainState; `first` is the InferenceState of the first stage,
-        which only a method that builds on one takes.
+      init: (key, batch) → TrainState; of a method that builds on another run (key, batch,
+        first=None), where `first` is that run's InferenceState.
       update: (state, batch, key) → (state, metrics): one step on one device; gradients and metrics
         are averaged over the device axis.
       sample: (state, key, n, *, start=0, prior='ebm', num_steps=None, keep_every=0,
@@ -130,8 +130,8 @@ class Method(NamedTuple):
         last latents only.
       posterior: (state, images, key, index) → latents; None where images have no latents.
       reconstruct: (state, images, key, index) → images; None likewise.
-      log_score: (state, images, key, index, k=0) → [B] un-normalised log density, L^{>k}; None
-        where there is none.
+      log_score: (state, images, key, index, k=0) → [B] un-normalised log density, L^{>k}, or
+        Hat EBM's −H/T; None where there is none.
       energy: (state, latents) → [B], the learned energy −F, or H; None where none is learned.
       has_energy: whether prior='ebm' differs from prior='gaussian'.
       advice: what to change when training diverges, as the end of a sentence.
@@ -139,6 +139,7 @@ class Method(NamedTuple):
       evidence: what log Z and log p(x) are estimated with, or None where there is no such density.
       maps: between latents and images, or None where latents are no tuple of layers.
       chain_detail: what a protocol adds to the settings of the EBM prior's chain.
+      adds_residual: whether `Samples.latents` are {"z", "y"} with images G(z) + y.
       builds_on: names of the settings that must be as in the run of `train.first_stage`; empty
         where a method builds on none.
       needs_first_stage: whether it must build on one.
@@ -158,6 +159,7 @@ class Method(NamedTuple):
     evidence: Evidence | None = None
     maps: LatentMaps | None = None
     chain_detail: str = ""
+    adds_residual: bool = False
     builds_on: tuple[str, ...] = ()
     needs_first_stage: bool = False
 

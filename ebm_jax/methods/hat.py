@@ -27,7 +27,7 @@ from ebm_jax.methods.base import (
     first_state,
 )
 from ebm_jax.methods.metrics import chain_metrics
-from ebm_jax.methods.optimisers import group_optimiser, learning_rate
+from ebm_jax.methods.optimisers import optimisers_of
 from ebm_jax.models import hat
 from ebm_jax.samplers import Move, alternating, normal_like, run_chain
 
@@ -62,10 +62,7 @@ def build(config, axis_name: str | None = None) -> Method:
     cooperative = cfg.density == "conditional"
     learned = ("energy", "generator") if cooperative else ("energy",)
 
-    def optimiser(group):
-        settings = config.optim[group]
-        rate = learning_rate(settings, 0, config.data.num_examples, config.data.batch_size)
-        return group_optimiser(settings, rate)
+    optimiser = optimisers_of(config)
 
     def latents(keys, name):
         zeros = jnp.zeros((keys.shape[0], *generator.latent_shape))
@@ -234,9 +231,10 @@ def build(config, axis_name: str | None = None) -> Method:
         log_score=log_score,
         energy=energy,
         has_energy=True,
+        adds_residual=True,
         chain_detail=(
             f" (z {f'by steps of {cfg.z_step_size:g}' if cfg.z_step_size else 'stays'}, "
-            f"T = {cfg.temperature:g}, τ = {sampling_tau:g})"
+            f"T = {cfg.temperature:g}, τ = {sampling_tau:g}, clip {chain_cfg.clip:g})"
         ),
         builds_on=GENERATOR_SETTINGS,
         needs_first_stage=not cooperative,

@@ -20,10 +20,26 @@ class GroupOptimiser(NamedTuple):
     update: Callable[..., tuple[Any, Any]]
 
 
+def optimisers_of(config) -> Callable[[str], "GroupOptimiser"]:
+    """group → its optimiser, for a method that learns all groups from the first step on.
+
+    Args:
+      config: a whole experiment's config.
+    """
+
+    def optimiser(group: str) -> GroupOptimiser:
+        settings = config.optim[group]
+        rate = learning_rate(settings, 0, config.data.num_examples, config.data.batch_size)
+        return group_optimiser(settings, rate)
+
+    return optimiser
+
+
 def learning_rate(config, warmup_steps: int, num_examples: int, batch_size: int):
     """step → learning rate: `learning_rate`, and `joint_learning_rate` after the warm-up if given.
 
-    "Per epoch" decay needs the steps per epoch, which follow from the data set's size.
+    "Per epoch" decay needs the steps per epoch, which follow from the data set's size;
+    `linear_decay_steps` takes the rate to zero in a straight line.
 
     Raises:
       ConfigError: a decay is asked for and the data set's size is unknown.
@@ -38,7 +54,10 @@ def learning_rate(config, warmup_steps: int, num_examples: int, batch_size: int)
 
     def rate(step):
         base = jnp.where(step < warmup_steps, config.learning_rate, later)
-        return base * config.decay_per_epoch ** (step // steps_per_epoch)
+        base = base * config.decay_per_epoch ** (step // steps_per_epoch)
+        if not config.linear_decay_steps:
+            return base
+        return base * jnp.maximum(1.0 - step / config.linear_decay_steps, 0.0)
 
     return rate
 

@@ -17,7 +17,7 @@ from ebm_jax.methods.base import (
     first_state,
     plain_samples,
 )
-from ebm_jax.methods.optimisers import group_optimiser, learning_rate
+from ebm_jax.methods.optimisers import optimisers_of
 from ebm_jax.models import hat
 from ebm_jax.nn.spectral import init_vectors, spectral_normalise
 from ebm_jax.samplers import normal_like
@@ -28,8 +28,9 @@ _GROUPS = ("generator", "discriminator")
 def build(config, axis_name: str | None = None) -> Method:
     """The method's pure functions for one experiment.
 
-    A batch is that of all the discriminator's steps: each takes an equal part of it. (On several
-    devices a part is one of every device's share; batch statistics are those of all devices.)
+    A batch is that of all the discriminator's steps: step i takes every so many-th example from
+    the i-th on, so that it is the same on any number of devices. Batch statistics are those of all
+    devices.
 
     Args:
       config: `gan.discriminator_steps` is their number per step of the generator.
@@ -40,10 +41,12 @@ def build(config, axis_name: str | None = None) -> Method:
     """
     steps = config.gan.discriminator_steps
     hat.check_range(config)
-    if steps < 1 or config.data.batch_size % steps:
+    if steps < 1:
+        raise ConfigError(f"gan.discriminator_steps is {steps}; it must be positive.")
+    if config.data.batch_size % steps:
         raise ConfigError(
-            f"gan.discriminator_steps is {steps}, but each step takes an equal part of "
-            f"data.batch_size = {config.data.batch_size}; use a multiple of it."
+            f"data.batch_size is {config.data.batch_size}, but each of gan.discriminator_steps = "
+            f"{steps} takes an equal part of it; use a multiple."
         )
     if config.train.accumulate != 1:
         raise ConfigError(
@@ -51,12 +54,9 @@ def build(config, axis_name: str | None = None) -> Method:
             "batch at a time; set it to 1."
         )
     generator = hat.build_generator(config, axis_name)
-    critic = hat.build_critic(config, "discriminator", pool="sum")
+    critic = hat.build_critic(config, "discriminator", pool="sum", bias=True)
 
-    def optimiser(group):
-        settings = config.optim[group]
-        rate = learning_rate(settings, 0, config.data.num_examples, config.data.batch_size)
-        return group_optimiser(settings, rate)
+    optimiser = optimisers_of(config)
 
     def latents(keys, name):
         zeros = jnp.zeros((keys.shape[0], *generator.latent_shape))
@@ -65,7 +65,7 @@ def build(config, axis_name: str | None = None) -> Method:
     def mean(tree):
         return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
-    def init(key, batch, first=None):
+    def init(key, batch):
         check_images(config, batch)
         params_key = randomness.stream(key, "params")
         params, statistics = generator.init(jax.random.fold_in(params_key, 0))
@@ -96,7 +96,9 @@ def build(config, axis_name: str | None = None) -> Method:
 
         grads, (vectors, metrics) = jax.grad(loss_fn, has_aux=True)(state.params["discriminator"])
         grads, metrics = mean((grads, metrics))
-        state = moved(state, "discriminator", grads)
+        # It is the discriminator that runs away.
+        factor = config.stability.energy_backoff**state.rollbacks
+        state = moved(state, "discriminator", grads, factor)
         extra = {**state.extra, "training": {"spectral": vectors}}
         metrics["grad_norm/discriminator"] = optax.tree.norm(grads)
         return state._replace(extra=extra), metrics
@@ -116,12 +118,12 @@ def build(config, axis_name: str | None = None) -> Method:
         )
         grads, loss = mean((grads, loss))
         metrics = {"loss/generator": loss, "grad_norm/generator": optax.tree.norm(grads)}
-        state = moved(state, "generator", grads)
+        state = moved(state, "generator", grads, 1.0)
         return state._replace(extra={**state.extra, "statistics": statistics}), metrics
 
-    def moved(state, group, grads):
+    def moved(state, group, grads, factor):
         params, opt_state = optimiser(group).update(
-            grads, state.opt_state[group], state.params[group], state.step
+            grads, state.opt_state[group], state.params[group], state.step, factor
         )
         return state._replace(
             params={**state.params, group: params}, opt_state={**state.opt_state, group: opt_state}
@@ -131,11 +133,15 @@ def build(config, axis_name: str | None = None) -> Method:
         """`discriminator_steps` of D, each on its part of the batch, then one of G."""
         share = len(batch["index"])
         if share % steps:
+            devices = config.data.batch_size // share
             raise ConfigError(
-                f"data.batch_size is {config.data.batch_size}, of which a device has {share}, no "
-                f"multiple of gan.discriminator_steps = {steps}; use a multiple of both."
+                f"data.batch_size is {config.data.batch_size}, of which each of {devices} devices "
+                f"has {share}, no multiple of gan.discriminator_steps = {steps}; use a multiple of "
+                f"{steps * devices}."
             )
-        parts = jax.tree.map(lambda leaf: leaf.reshape(steps, -1, *leaf.shape[1:]), batch)
+        parts = jax.tree.map(  # dealt like cards: the same hands on any number of devices
+            lambda leaf: jnp.swapaxes(leaf.reshape(-1, steps, *leaf.shape[1:]), 0, 1), batch
+        )
         state, found = jax.lax.scan(
             lambda state, part: discriminator_step(state, part, key), state, parts
         )

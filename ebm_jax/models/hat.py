@@ -84,13 +84,13 @@ def build_generator(config, axis_name: str | None = None) -> Generator:
     return Generator(init, generate, learn, latent_shape)
 
 
-def build_critic(config, name: str, pool: str) -> Net:
+def build_critic(config, name: str, *, pool: str, bias: bool = False) -> Net:
     """Images → [B] by the net of `model.<name>`: Hat EBM's energy, SN-GAN's discriminator.
 
     Args:
       config: the whole experiment's config.
       name: of the part, e.g. "energy".
-      pool: over the last map, see `ResNetEnergy`.
+      pool, bias: of the last map and layer, see `ResNetEnergy`.
 
     Raises:
       ConfigError: more halvings than blocks or than the image has.
@@ -103,7 +103,7 @@ def build_critic(config, name: str, pool: str) -> Net:
             f"model.{name}.halvings is {cfg.halvings}; use at most one per width of "
             f"model.{name}.hidden, {len(widths)}, and no more than images of {padded} pixels allow."
         )
-    return _of_images(config, ResNetEnergy(widths, cfg.halvings, pool, _dtype(config, name)))
+    return _of_images(config, ResNetEnergy(widths, cfg.halvings, pool, bias, _dtype(config, name)))
 
 
 def build_encoder(config) -> Net:

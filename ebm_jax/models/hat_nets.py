@@ -20,11 +20,13 @@ class ResNetEnergy(nn.Module):
       widths: channels of the blocks, the first next to the image.
       halvings: the first so many blocks halve the side.
       pool: "mean" or "sum" over the last map (SN-GAN's discriminator: sum).
+      bias: whether the last layer has one (SN-GAN's does).
     """
 
     widths: tuple[int, ...]
     halvings: int
     pool: str = "mean"
+    bias: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -32,7 +34,7 @@ class ResNetEnergy(nn.Module):
         for i, width in enumerate(self.widths):
             x = DownBlock(width, i < self.halvings, i == 0, self.dtype, name=f"block_{i}")(x)
         x = getattr(nn.relu(x).astype(jnp.float32), self.pool)(axis=(1, 2))
-        return Dense(1, use_bias=False, kernel_init=_XAVIER)(x)[:, 0]
+        return Dense(1, use_bias=self.bias, kernel_init=_XAVIER)(x)[:, 0]
 
 
 class ResNetGenerator(nn.Module):
@@ -64,7 +66,8 @@ class ResNetGenerator(nn.Module):
         x = Dense(side * side * self.first, kernel_init=_XAVIER, dtype=self.dtype)(z)
         x = x.reshape(-1, side, side, self.first)
         for i, width in enumerate(self.widths):
-            x = UpBlock(width, True, self.train, self.axis_name, self.dtype, name=f"block_{i}")(x)
+            settings = (self.train, self.axis_name, self.dtype)
+            x = UpBlock(width, True, False, *settings, name=f"block_{i}")(x)
         return to_image(self, x)
 
 
@@ -86,11 +89,10 @@ class SphereDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array) -> jax.Array:
-        x = conv(self.width, 3, self.dtype, "stem")(z)
+        settings = (self.train, self.axis_name, self.dtype)
+        x = UpBlock(self.width, False, True, *settings, name="stem")(z)
         for i in range(1 + self.blocks):
-            x = UpBlock(
-                self.width, i == 0, self.train, self.axis_name, self.dtype, name=f"block_{i}"
-            )(x)
+            x = UpBlock(self.width, i == 0, False, *settings, name=f"block_{i}")(x)
         return to_image(self, x)
 
 
@@ -106,7 +108,7 @@ class SphereEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        x = conv(self.width, 3, self.dtype, "stem")(x)
+        x = DownBlock(self.width, first=True, dtype=self.dtype, name="stem")(x)
         for i in range(1 + self.blocks):
             x = DownBlock(self.width, i == 0, dtype=self.dtype, name=f"block_{i}")(x)
         return on_sphere(conv(1, 3, self.dtype, "last")(nn.relu(x)).astype(jnp.float32))

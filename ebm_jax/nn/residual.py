@@ -58,19 +58,21 @@ class UpBlock(nn.Module):
     Attributes:
       features: D.
       up: whether the side is doubled.
+      first: the block is next to the latents: no BN–ReLU before it.
       train: batch statistics in place of the stored ones, which they move.
       axis_name: mapped axis over which batch statistics are taken, or None.
     """
 
     features: int
     up: bool = True
+    first: bool = False
     train: bool = False
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        h = nn.relu(normalise(self, "norm_0")(x))
+        h = x if self.first else nn.relu(normalise(self, "norm_0")(x))
         h = conv(self.features, 3, self.dtype, "conv_0")(double(h) if self.up else h)
         h = nn.relu(normalise(self, "norm_1")(h))
         h = conv(self.features, 3, self.dtype, "conv_1")(h)

@@ -79,6 +79,14 @@ def test_latents_lie_on_the_sphere_and_images_come_back_through_them(start, batc
     assert drawn.shape == (3, 4, 4, 1) and 0.5 < float(drawn.std()) < 1.5
 
 
-def test_encoder_has_one_width():
-    with pytest.raises(ConfigError, match=r"inference.hidden is \(5, 5\); the encoder has one"):
-        autoencoder.build(config(model__inference__hidden=(5, 5)))
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"model__inference__hidden": (5, 5)}, r"hidden is \(5, 5\); the encoder has one width"),
+        ({"autoencoder__latent_noise": -1.0}, "latent_noise is -1.0; it must not be negative"),
+        ({"eval__posterior": "langevin"}, "'langevin'; an autoencoder has an 'encoder'"),
+    ],
+)
+def test_settings_that_make_no_sense(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        autoencoder.build(config(**settings))

@@ -74,3 +74,8 @@ def test_factor_scales_the_step():
     grads = {"w": jnp.ones(1)}
     new, _ = optimiser.update(grads, optimiser.init(params), params, jnp.int32(0), 0.25)
     assert float(new["w"][0]) == pytest.approx(0.75, abs=1e-5)
+
+
+def test_linear_decay_ends_at_zero():
+    rate = learning_rate(config(learning_rate=0.5, linear_decay_steps=100), 0, 100, 10)
+    assert [float(rate(step)) for step in (0, 50, 75, 100, 120)] == [0.5, 0.25, 0.125, 0.0, 0.0]

@@ -73,7 +73,7 @@ def test_step_is_the_papers(stepped, batch):
     """Two steps of the discriminator, each on its part and from the one before, then one of G."""
     _, state, after, metrics = stepped
     net = ResNetGenerator(4, (5,), 8, 1, train=True)
-    critic = ResNetEnergy((4, 6), 1, pool="sum")
+    critic = ResNetEnergy((4, 6), 1, pool="sum", bias=True)
     vectors = state.extra["training"]["spectral"]
     statistics = state.extra["statistics"]
     discriminator, generator = state.params["discriminator"], state.params["generator"]
@@ -90,7 +90,7 @@ def test_step_is_the_papers(stepped, batch):
 
     losses = []
     for part in range(STEPS):
-        here = slice(part * B, (part + 1) * B)
+        here = slice(part, None, STEPS)
         fake, _ = generated(generator, latents(batch["index"][here], "discriminator"))
         (loss, vectors), grads = jax.value_and_grad(hinge, has_aux=True)(
             discriminator, batch["image"][here], fake, vectors
@@ -100,7 +100,7 @@ def test_step_is_the_papers(stepped, batch):
     assert float(metrics["loss/discriminator"]) == pytest.approx(np.mean(losses), abs=1e-4)
 
     def adversarial(params):
-        fake, moved = generated(params, latents(batch["index"][-B:], "generator"))
+        fake, moved = generated(params, latents(batch["index"][STEPS - 1 :: STEPS], "generator"))
         normalised, _ = divided(discriminator, vectors)
         return -critic.apply({"params": normalised}, fake).mean(), moved["batch_stats"]
 
@@ -135,8 +135,11 @@ def test_samples_are_of_the_kept_statistics(stepped):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"gan__discriminator_steps": 4}, "discriminator_steps is 4, but each step takes an equal"),
-        ({"gan__discriminator_steps": 0}, "discriminator_steps is 0, but"),
+        (
+            {"gan__discriminator_steps": 4},
+            "batch_size is 6, but each of gan.discriminator_steps = 4",
+        ),
+        ({"gan__discriminator_steps": 0}, "discriminator_steps is 0; it must be positive"),
         ({"train__accumulate": 2}, "needs a whole batch at a time; set it to 1"),
         ({"data__range": (0.0, 1.0)}, "Hat EBM's generators need"),
     ],
@@ -150,5 +153,7 @@ def test_a_devices_share_must_split_too(batch):
     method = sngan.build(config())
     share = jax.tree.map(lambda leaf: leaf[:3], batch)
     state = jax.eval_shape(method.init, KEY, batch)
-    with pytest.raises(ConfigError, match="of which a device has 3, no multiple"):
+    with pytest.raises(
+        ConfigError, match="each of 2 devices has 3, no multiple of .* = 2; use a multiple of 4"
+    ):
         jax.eval_shape(method.update, state, share, KEY)

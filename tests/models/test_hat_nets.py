@@ -31,6 +31,8 @@ def millions(module, *shape):
         (ResNetGenerator(256, (256,) * 3, 32, 3), (128,), "4.3"),
         (ResNetGenerator(1024, (512, 256, 128, 64), 64, 3), (128,), "12.2"),
         (ResNetGenerator(1024, (1024, 512, 256, 128, 64), 128, 3), (128,), "32"),
+        (SphereDecoder(256, 3), (16, 16, 1), "4.21"),  # a stem of two convolutions, and blocks
+        (SphereEncoder(256), (32, 32, 3), "4.21"),
     ],
 )
 def test_sizes_are_the_papers(module, shape, expected):
