@@ -68,6 +68,9 @@ def plot_bars(
     return save_figure(path, figure)
 
 
+_DECADES = 30.0  # from this ratio of values on, points are drawn on a logarithmic axis
+
+
 def plot_points(
     path: str | os.PathLike,
     places: Sequence[str],
@@ -105,7 +108,10 @@ def plot_points(
     axes.set_xticks(x, places)
     axes.margins(x=0.08, y=0.08)
     low, high = axes.get_ylim()
-    if 0 < low < 0.6 * high:  # near enough to zero to show it
+    means = [point["mean"] for points in series.values() for point in points if point]
+    if means and 0 < min(means) < max(means) / _DECADES:
+        axes.set_yscale("log")  # else all but the largest lie on the axis
+    elif 0 < low < 0.6 * high:  # near enough to zero to show it
         axes.set_ylim(0, high)
     draw_legend(axes, [*series, *levels])
     return save_figure(path, figure)

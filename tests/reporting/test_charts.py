@@ -96,6 +96,13 @@ def test_points_have_their_spreads_gaps_and_levels(tmp_path, figures):
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["VAE", "EBM"]
 
 
+@pytest.mark.parametrize("largest, scale", [(40.0, "log"), (20.0, "linear")])
+def test_points_of_other_magnitudes_have_a_logarithmic_axis(tmp_path, figures, largest, scale):
+    series = {"EBM": [{"mean": largest, "std": None}, None, {"mean": 1.0, "std": None}]}
+    charts.plot_points(tmp_path / "p.png", ["15", "30", "60"], series, {})
+    assert figures[0].axes[0].get_yscale() == scale
+
+
 def test_profile_panels_have_means_bands_and_the_mark(tmp_path, figures):
     lines = {"a": (np.array([1.0, 2.0]), np.array([0.5, 0.25]))}
     path = tmp_path / "p.png"
