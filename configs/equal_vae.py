@@ -2,7 +2,8 @@
 
 TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/equal_vae.py --workdir runs/equal_vae
 
-Five minutes on one CPU core; `--config.data.name=fashion_mnist` for the other set.
+Four minutes on one CPU core; `--config.data.name=fashion_mnist` for the other set. fd_classifier
+48.3 on MNIST, 24.9 on Fashion-MNIST (seed 0).
 """
 
 from configs import base, equal
