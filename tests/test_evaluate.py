@@ -67,7 +67,8 @@ def test_report_is_written(evaluated):
 def runs(workdir, monkeypatch):
     """The runs of the task `reconstruction`, which then costs nothing."""
     done = []
-    opened = Context(None, None, None, 40, workdir / "eval", DIGITS, None, lambda: None)
+    able = SimpleNamespace(name="fake", reconstruct=True)
+    opened = Context(None, able, None, 40, workdir / "eval", DIGITS, None, lambda: None)
     stub = lambda context: done.append(context.step) or {"results": {"x": 1.0}}  # noqa: E731
     monkeypatch.setitem(evaluation.TASKS, "reconstruction", stub)
     monkeypatch.setattr(evaluation, "open_context", lambda *_: opened)
