@@ -11,5 +11,7 @@ from configs import base, equal, equal_joint
 
 def get_config(variant: str = "full"):
     c = equal_joint.get_config()
-    equal.on_cifar10_jpeg75(c, latent_sizes=(48, 16), hidden=(504, 504))
+    equal.on_cifar10_jpeg75(
+        c, latent_sizes=(48, 16), hidden=(504, 504), warmup_steps=5_000, num_steps=8_000
+    )
     return base.finish(c, variant)

@@ -11,5 +11,7 @@ from configs import base, equal, equal_ladder
 
 def get_config(variant: str = "full"):
     c = equal_ladder.get_config()
-    equal.on_cifar10_jpeg75(c, latent_sizes=(8, 16, 40), hidden=(384, 512, 768))
+    equal.on_cifar10_jpeg75(
+        c, latent_sizes=(8, 16, 40), hidden=(384, 512, 768), warmup_steps=5_000, num_steps=7_500
+    )
     return base.finish(c, variant)

@@ -11,5 +11,7 @@ from configs import base, equal, equal_lebm
 
 def get_config(variant: str = "full"):
     c = equal_lebm.get_config()
-    equal.on_cifar10_jpeg75(c, latent_sizes=(64,), hidden=(508, 508))
+    equal.on_cifar10_jpeg75(
+        c, latent_sizes=(64,), hidden=(508, 508), warmup_steps=5_000, num_steps=8_000
+    )
     return base.finish(c, variant)

@@ -11,5 +11,7 @@ from configs import base, equal, equal_vae
 
 def get_config(variant: str = "full"):
     c = equal_vae.get_config()
-    equal.on_cifar10_jpeg75(c, latent_sizes=(64,), hidden=(512, 512))
+    equal.on_cifar10_jpeg75(
+        c, latent_sizes=(64,), hidden=(512, 512), warmup_steps=6_000, num_steps=9_000
+    )
     return base.finish(c, variant)
