@@ -1,6 +1,7 @@
 """Suite `convolutions`: every form of every pass, at the shapes that the models use.
 
-`--write-table` replaces `ebm_jax/nn/convolution_times.json`, by which CPUs choose their forms.
+`--write-table` puts the rows of the layers measured, those with `--layer` in their name, into
+`ebm_jax/nn/convolution_times.json`, by which CPUs choose their forms.
 """
 
 import functools
@@ -13,7 +14,7 @@ import jax
 import ebm_jax.nn
 from benchmarks.report import Row
 from benchmarks.timing import Times, interleaved
-from ebm_jax.nn.convolution import choose, shape_of
+from ebm_jax.nn.convolution import choose, measured_times, shape_of
 from ebm_jax.nn.convolution_forms import FORMS
 from ebm_jax.nn.convolution_geometry import Geometry, kind_of
 
@@ -75,6 +76,12 @@ def cases() -> list[Case]:
         found.append(_case(f"SN-GAN {width}, {size} px", 16, size, width, width, 3))
         found.append(_case(f"SN-GAN shortcut {width}, {size} px", 16, size, width, width, 1))
     found.append(_case("SN-GAN stem 3→256, 32 px", 16, 32, 3, 256, 3))
+    for batch in (8, 64):
+        for size in (32, 16):
+            found.append(_case(f"SN-GAN halving 256, {size} px", batch, size, 256, 256, 4, 2))
+    for size, width in ((32, 8), (32, 16), (16, 16), (16, 32), (8, 32), (8, 64)):
+        found.append(_case(f"SN-GAN halving {width}, {size} px", 64, size, width, width, 4, 2))
+        found.append(_case(f"SN-GAN {width}, {size} px", 64, size, width, width, 3))
     for size, width in ((32, 32), (16, 96), (8, 192)):
         wide = 6 * width
         found.append(_case(f"NVAE expand {width}→{wide}, {size} px", 16, size, width, wide, 1))
@@ -175,10 +182,10 @@ def measure(case: Case, repeats: int) -> dict[str, Times]:
     return found
 
 
-def run(repeats: int, write_table: bool = False) -> list[Row]:
+def run(repeats: int, write_table: bool = False, layer: str = "") -> list[Row]:
     """Two rows a layer: its kernel gradient against its other passes, and against plain `lax`."""
     rows, table = [], []
-    measured = [(case, measure(case, repeats)) for case in cases()]
+    measured = [(case, measure(case, repeats)) for case in cases() if layer in case.work]
     for case, passes in measured:
         kind = kind_of(case.geometry, case.channels, case.features)
         sizes = case.batch, case.channels, case.features
@@ -221,9 +228,15 @@ def run(repeats: int, write_table: bool = False) -> list[Row]:
 
 
 def write(table: list[dict]) -> None:
-    """Replaces the table that `ebm_jax.nn.convolution` reads."""
+    """Replaces rows of the table that `ebm_jax.nn.convolution` reads, and adds new ones."""
+
+    def key(row):
+        return row["kind"], row["pass"], tuple(row["shape"])
+
+    new = {key(row) for row in table}
+    table = [row for row in measured_times() if key(row) not in new] + table
     lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in table)
     about = "Best of several milliseconds per form, XLA on 2 x86_64 CPU cores, float32"
     TABLE.write_text(f'{{"about": "{about}",\n "rows": [\n{lines}\n]}}\n')
-    ebm_jax.nn.convolution.measured_times.cache_clear()
+    measured_times.cache_clear()
     choose.cache_clear()

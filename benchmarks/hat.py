@@ -88,8 +88,9 @@ def _products() -> list[Product]:
     def pixels(side):
         return BATCH * side**2
 
-    layers = [(pixels(32), 27, width), (pixels(32), 9 * width, width), (pixels(16), 3, width)]
-    layers += 2 * [(pixels(16), 9 * width, width)] + [(pixels(8), width, width)]
-    layers += 4 * [(pixels(8), 9 * width, width)]
+    # A convolution of 3×3 and the means of 2×2 that follow it are one of 4×4.
+    layers = [(pixels(32), 27, width), (pixels(16), 16 * width, width), (pixels(16), 3, width)]
+    layers += [(pixels(16), 9 * width, width), (pixels(8), 16 * width, width)]
+    layers += [(pixels(8), width, width)] + 4 * [(pixels(8), 9 * width, width)]
     back = [(rows, outputs, inputs) for rows, inputs, outputs in layers]
     return layers + back

@@ -51,8 +51,9 @@ def main() -> int:
     parser.add_argument(
         "--write-table",
         action="store_true",
-        help="replace the table by which CPUs choose the forms of convolutions",
+        help="put what suite convolutions finds into the table by which CPUs choose forms",
     )
+    parser.add_argument("--layer", default="", help="part of the names of convolutions' layers")
     options = parser.parse_args()
     names = [name for name in options.suite.split(",") if name]
     for name in names:
@@ -65,8 +66,8 @@ def main() -> int:
     print(machine + "\n")
     for name in names:
         title, suite = SUITES[name]
-        extra = {"write_table": options.write_table} if name == "convolutions" else {}
-        found = suite(options.repeats, **extra)
+        convolutional = {"write_table": options.write_table, "layer": options.layer}
+        found = suite(options.repeats, **(convolutional if name == "convolutions" else {}))
         text.append(markdown(title, found))
         rows += found
         print(text[-1], flush=True)

@@ -131,14 +131,14 @@ def on_digits(c) -> None:
     """Narrow nets, small batches and short chains, for images of 8 × 8."""
     _widths(c, generator=(32, 16), critic=(16, 32), halvings=1)
     c.model.latent_sizes = (16,)
-    _short(c, bank_size=1_000, num_steps=3_000)
+    _short(c, bank_size=1_000, num_steps=3_200)
 
 
 def on_grey(c, name: str) -> None:
     """Narrow nets, small batches and short chains, for grey images of 28 × 28, padded to 32."""
     c.data.name = name
-    _widths(c, generator=(64, 64, 32, 16), critic=(16, 32, 64, 64), halvings=3)
-    _short(c, bank_size=2_000, num_steps=4_000)
+    _widths(c, generator=(64, 64, 32, 16), critic=(8, 16, 32, 64), halvings=3)
+    _short(c, bank_size=2_000, num_steps=2_000)
     c.eval.num_samples = 10_000
     if "hat" in c:
         c.eval.tasks += ("learning_curve",)
@@ -155,9 +155,9 @@ def on_colour(c, name: str, outside: str) -> None:
     c.data.name = name
     doublings = c.data.image_size.bit_length() - 3
     widths = (64, *(64, 64, 32, 16)[-doublings:])
-    _widths(c, generator=widths, critic=(16, 32, 64, 64), halvings=3)
-    _short(c, bank_size=2_000, num_steps=4_000)
-    c.eval.num_samples = c.eval.fid_reference = 2_000
+    _widths(c, generator=widths, critic=(8, 16, 32, 64), halvings=3)
+    _short(c, bank_size=2_000, num_steps=2_000)
+    c.eval.num_samples = c.eval.fid_reference = 1_000
     c.eval.fid_features = 768
     c.eval.ood_data = (outside, "noise")
     c.eval.tasks = ("fid", "residual", "learning_curve", "ood")
@@ -206,10 +206,9 @@ def _short(c, *, bank_size: int, num_steps: int) -> None:
     if "gan" in c:
         c.data.batch_size = 64 * c.gan.discriminator_steps
     c.train.num_steps = num_steps
-    c.train.steps_per_dispatch = 5
     c.train.log_every = 100
-    c.train.checkpoint_every = c.train.image_every = 500
-    c.train.keep_checkpoints = c.eval.last_checkpoints = 8  # task `learning_curve`
+    c.train.checkpoint_every = c.train.image_every = num_steps // 4
+    c.train.keep_checkpoints = c.eval.last_checkpoints = 4  # task `learning_curve`
 
 
 def _on_images(side, channels):

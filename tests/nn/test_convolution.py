@@ -1,5 +1,6 @@
 """Every form of every pass is the plain convolution; layers are Flax's; the table decides."""
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -127,6 +128,34 @@ def test_layers_are_those_of_flax(ours, theirs):
     jax.tree.map(np.testing.assert_array_equal, variables, theirs.init(jax.random.key(0), x))
     biased = jax.tree.map(lambda leaf: leaf + 0.1, variables)
     np.testing.assert_allclose(ours.apply(biased, x), theirs.apply(biased, x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "side, kernel_size, padding",
+    [(8, (3, 3), "SAME"), (7, (3, 3), "SAME"), (8, (5, 2), "SAME"), (9, (4, 3), ((0, 2), (1, 0)))],
+)
+def test_a_layer_that_halves_is_a_convolution_and_an_average_pool(side, kernel_size, padding):
+    settings = dict(kernel_size=kernel_size, padding=padding)
+    whole, halving = (layers.Conv(4, halve=halve, **settings) for halve in (False, True))
+    x = jax.random.normal(jax.random.key(0), (2, side, side + 1, 3))
+    params = whole.init(jax.random.key(1), x)
+    params["params"]["bias"] += 0.5
+    chex.assert_trees_all_equal_shapes(params, halving.init(jax.random.key(1), x))
+
+    def pooled(params, x):
+        return nn.avg_pool(whole.apply(params, x), (2, 2), (2, 2))
+
+    weights = jax.random.normal(jax.random.key(2), pooled(params, x).shape)
+    found, expected = (
+        jax.value_and_grad(lambda *a, f=f: jnp.sum(weights * f(*a) ** 2), (0, 1))(params, x)
+        for f in (halving.apply, pooled)
+    )
+    chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_layer_that_halves_has_no_strides():
+    with pytest.raises(ValueError, match=r"strides are \(2, 2\)"):
+        layers.Conv(4, (3, 3), (2, 2), halve=True).init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
 
 
 def test_computation_in_bfloat16_keeps_float32_parameters():
