@@ -18,7 +18,7 @@ from ebm_jax.nn.convolution import choose, measured_times, shape_of
 from ebm_jax.nn.convolution_forms import FORMS
 from ebm_jax.nn.convolution_geometry import Geometry, kind_of
 
-_LOOPED = 4  # steps of the chain in which forward and input passes are measured
+_LOOPED = 4  # steps of the loop in which passes are measured
 TABLE = Path(ebm_jax.nn.__file__).parent / "convolution_times.json"
 
 
@@ -142,8 +142,8 @@ def _passes(case: Case):
 
 
 def _in_chain(once):
-    """A forward or input pass under a scan, where chains take it: what is done to the kernel alone
-    is either hoisted out or done again at every step there."""
+    """A pass under a scan, where chains and the steps of one dispatch take it: what is done to the
+    kernel alone is either hoisted out or done again at every step there."""
 
     def run(kernel, moving):
         def body(moving, _):
@@ -162,24 +162,29 @@ def measure(case: Case, repeats: int) -> dict[str, Times]:
         calls = {}
         for name, form in FORMS[kind][which].items():
             once = functools.partial(form, g=case.geometry)
-            if which == "kernel":
+            if (which, name) == ("kernel", "lax"):
                 calls[name] = functools.partial(jax.jit(once), a, b)
             elif which == "input":
                 calls[name] = functools.partial(jax.jit(_in_chain(once)), a, b)
             else:
                 turned = functools.partial(lambda b, a, once: once(a, b), once=once)
                 calls[name] = functools.partial(jax.jit(_in_chain(turned)), b, a)
-        once = interleaved(calls, 1)
+        # Kernel gradients by `lax` are never chosen, for what they are within loops.
+        steps = {name: 1 if (which, name) == ("kernel", "lax") else _LOOPED for name in calls}
+        once = _per_step(interleaved(calls, 1), steps)
         contenders = {
             name: call
             for name, call in calls.items()
             if once.best(name) < 3 * min(once.best(other) for other in calls)
         }
-        times = Times({**once.seconds, **interleaved(contenders, repeats).seconds})
-        if which != "kernel":
-            times = Times({name: seconds / _LOOPED for name, seconds in times.seconds.items()})
+        times = _per_step(interleaved(contenders, repeats), steps)
+        times = Times({**once.seconds, **times.seconds})
         found[which] = times
     return found
+
+
+def _per_step(times: Times, steps: dict[str, int]) -> Times:
+    return Times({name: seconds / steps[name] for name, seconds in times.seconds.items()})
 
 
 def run(repeats: int, write_table: bool = False, layer: str = "") -> list[Row]:

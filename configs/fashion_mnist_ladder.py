@@ -1,4 +1,4 @@
-"""`mnist_ladder` on Fashion-MNIST, twelve latents on top.
+"""`mnist_ladder` on Fashion-MNIST, layers of 2, 6 and 12 latents, a narrower likelihood.
 
 TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/fashion_mnist_ladder.py --workdir runs/fashion_mnist_ladder
@@ -14,7 +14,8 @@ from configs import mnist_ladder
 def get_config(variant: str = "full"):
     c = mnist_ladder.get_config(variant)
     c.data.name = "fashion_mnist"
-    c.model.latent_sizes = (2, 4, 12)
+    c.model.latent_sizes = (2, 6, 12)
+    c.model.likelihood.sigma = 0.2  # at 0.3 the middle layer idles
     c.eval.ood_data = ("mnist", "noise")
     c.eval.tasks = (*c.eval.tasks, "ood")
     return c

@@ -32,6 +32,7 @@ FORMS: dict[str, dict[str, dict[str, Form]]] = {
         },
         "kernel": {
             "lax": plain.kernel_gradient,
+            "swapped": plain.swapped_kernel_gradient,
             "input_patches": windows.input_patches_kernel,
             "output_patches": windows.output_patches_kernel,
         },
@@ -75,13 +76,21 @@ FORMS: dict[str, dict[str, dict[str, Form]]] = {
             "phases": transposed.phases_input,
             "products": transposed.products_input,
         },
-        "kernel": {"lax": plain.kernel_gradient, "input_patches": windows.input_patches_kernel},
+        "kernel": {
+            "lax": plain.kernel_gradient,
+            "swapped": plain.swapped_kernel_gradient,
+            "input_patches": windows.input_patches_kernel,
+        },
     },
     # Phases of unequal sizes, or without any tap.
     "strided_ragged": {
         "forward": {"lax": plain.forward, "patches": windows.patches_forward},
         "input": {"lax": plain.input_gradient},
-        "kernel": {"lax": plain.kernel_gradient, "input_patches": windows.input_patches_kernel},
+        "kernel": {
+            "lax": plain.kernel_gradient,
+            "swapped": plain.swapped_kernel_gradient,
+            "input_patches": windows.input_patches_kernel,
+        },
     },
     "transposed_ragged": {
         "forward": {"lax": plain.forward},
