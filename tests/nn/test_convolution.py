@@ -1,5 +1,7 @@
 """Every form of every pass is the plain convolution; layers are Flax's; the table decides."""
 
+import re
+
 import chex
 import flax.linen as nn
 import jax
@@ -192,6 +194,33 @@ def test_a_measured_shape_gets_its_fastest_form():
             g = Geometry(True, (size, size), (4, 4), (2, 2), ((2, 2), (2, 2)))
             best = min(row["ms"], key=row["ms"].get)
             assert choose(which, g, batch, channels, features) == best
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Conv(16, (3, 3)),
+        layers.Conv(16, (4, 4), (2, 2), padding=((1, 1), (1, 1))),
+        layers.Conv(16, (3, 3), halve=True),
+        layers.ConvTranspose(16, (4, 4), (2, 2)),
+    ],
+    ids=["ordinary", "strided", "halving", "transposed"],
+)
+def test_gradients_within_loops_meet_no_slow_convolution(layer):
+    """XLA:CPU puts axes in the order of its fast convolution outside of loops only."""
+    x = jax.random.normal(jax.random.key(0), (8, 16, 16, 16))
+    params = layer.init(jax.random.key(1), x)
+
+    def train(params, x):
+        def step(params, _):
+            grads = jax.grad(lambda p: jnp.mean(layer.apply(p, x) ** 2))(params)
+            return jax.tree.map(lambda p, g: p - g, params, grads), None
+
+        return jax.lax.scan(step, params, None, length=3)[0]
+
+    compiled = jax.jit(train).lower(params, x).compile().as_text()
+    assert set(re.findall(r"dim_labels=(\S+?),", compiled)) <= {"b01f_01io->b01f"}
+    assert "while" in compiled
 
 
 def test_only_the_backend_s_form_is_compiled():
