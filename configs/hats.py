@@ -203,6 +203,9 @@ def _short(c, *, bank_size: int, num_steps: int) -> None:
         c.sampler.prior.num_steps = 20
         c.sampler.prior.step_size = 5e-3
         c.eval.prior_steps = None
+        if c.hat.density == "conditional":
+            c.hat.data_noise = 0.03  # with the paper's 1e-3 these energies run away
+            c.optim.generator.learning_rate = 1e-3  # to follow the chains
     if "gan" in c:
         c.data.batch_size = 64 * c.gan.discriminator_steps
     c.train.num_steps = num_steps
