@@ -141,16 +141,22 @@ def _passes(case: Case):
     return {"forward": (x, kernel), "input": (kernel, dy), "kernel": (x, dy)}
 
 
-def _in_chain(once):
-    """A pass under a scan, where chains and the steps of one dispatch take it: what is done to the
-    kernel alone is either hoisted out or done again at every step there."""
+def _looped(once, which):
+    """A pass under a scan, where chains and the steps of one dispatch take it.
 
-    def run(kernel, moving):
-        def body(moving, _):
-            result = jax.lax.optimization_barrier(once(kernel, moving))  # all of it, and no sum
-            return moving + 1e-9 * result[0, 0, 0, 0], None
+    Images and their gradients move from step to step. What is done to the kernel alone, which a
+    chain keeps, is either hoisted out or done again at every step.
+    """
 
-        return jax.lax.scan(body, moving, None, length=_LOOPED)[0]
+    def run(a, b):
+        def body(pair, _):
+            result = jax.lax.optimization_barrier(once(*pair))  # all of it, and no sum
+            a, b = pair
+            a = a if which == "input" else a + 1e-9 * result[0, 0, 0, 0]
+            b = b if which == "forward" else b + 1e-9 * result[0, 0, 0, 0]
+            return (a, b), None
+
+        return jax.lax.scan(body, (a, b), None, length=_LOOPED)[0]
 
     return run
 
@@ -159,18 +165,16 @@ def measure(case: Case, repeats: int) -> dict[str, Times]:
     """{pass: Times of its forms}."""
     kind, found = kind_of(case.geometry, case.channels, case.features), {}
     for which, (a, b) in _passes(case).items():
-        calls = {}
+        calls, steps = {}, {}
         for name, form in FORMS[kind][which].items():
             once = functools.partial(form, g=case.geometry)
-            if (which, name) == ("kernel", "lax"):
-                calls[name] = functools.partial(jax.jit(once), a, b)
-            elif which == "input":
-                calls[name] = functools.partial(jax.jit(_in_chain(once)), a, b)
-            else:
-                turned = functools.partial(lambda b, a, once: once(a, b), once=once)
-                calls[name] = functools.partial(jax.jit(_in_chain(turned)), b, a)
-        # Kernel gradients by `lax` are never chosen, for what they are within loops.
-        steps = {name: 1 if (which, name) == ("kernel", "lax") else _LOOPED for name in calls}
+            # `lax`'s kernel gradient is up to 80 times slower in a loop, and never chosen where
+            # there is another: measured once, outside of one.
+            outside = (which, name) == ("kernel", "lax")
+            steps[name] = 1 if outside else _LOOPED
+            calls[name] = functools.partial(
+                jax.jit(once if outside else _looped(once, which)), a, b
+            )
         once = _per_step(interleaved(calls, 1), steps)
         contenders = {
             name: call
@@ -223,7 +227,7 @@ def run(repeats: int, write_table: bool = False, layer: str = "") -> list[Row]:
             Row(
                 work=f"{case.work}: all passes",
                 batch=case.batch,
-                against="plain lax",
+                against="plain lax (kernel gradient outside of a loop)",
                 ours_s=sum(seconds.values()),
                 theirs_s=plain,
                 goal=0.99,  # never slower
@@ -233,13 +237,17 @@ def run(repeats: int, write_table: bool = False, layer: str = "") -> list[Row]:
 
 
 def write(table: list[dict]) -> None:
-    """Replaces rows of the table that `ebm_jax.nn.convolution` reads, and adds new ones."""
+    """Puts rows into the table that `ebm_jax.nn.convolution` reads, in the place of older ones.
+
+    Older rows of layers that are no longer among `cases` leave it.
+    """
 
     def key(row):
-        return row["kind"], row["pass"], tuple(row["shape"])
+        return row["kind"], row["pass"], row["work"], tuple(row["shape"])
 
-    new = {key(row) for row in table}
-    table = [row for row in measured_times() if key(row) not in new] + table
+    new, layers = {key(row) for row in table}, {case.work for case in cases()}
+    kept = [r for r in measured_times() if r["work"] in layers and key(r) not in new]
+    table = kept + table
     lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in table)
     about = "Best of several milliseconds per form, XLA on 2 x86_64 CPU cores, float32"
     TABLE.write_text(f'{{"about": "{about}",\n "rows": [\n{lines}\n]}}\n')

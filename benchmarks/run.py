@@ -59,6 +59,9 @@ def main() -> int:
     for name in names:
         if name not in SUITES:
             parser.error(f"--suite names '{name}'; known: {', '.join(SUITES)}")
+    layers = [case.work for case in convolutions.cases()]
+    if options.layer and not any(options.layer in layer for layer in layers):
+        parser.error(f"--layer is '{options.layer}', which no layer of suite convolutions contains")
     if options.repeats < 1:
         parser.error(f"--repeats is {options.repeats}; it must be positive")
     machine = describe_machine()

@@ -126,6 +126,9 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.partition_chains = 500  # AIS chains for log Z
     c.eval.iwae_samples = 5000  # of q per image
     c.eval.num_detection = placeholder(int)  # examples of a split that are scored; default: all
+    c.eval.classifier_images = placeholder(
+        int
+    )  # task `latent_classifier` learns from; default: all
     c.eval.score_samples = 1  # posterior samples over which a score is averaged
     c.eval.bootstrap = 1000  # resamples behind the intervals of AUROC and AUPRC
     c.eval.hierarchy_samples = 1000  # tasks `hierarchy`, `latent_scatter`, `residual`
@@ -189,6 +192,7 @@ def finish(c: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigD
     c.eval.iwae_samples = 200
     c.eval.hierarchy_samples = 100
     c.eval.num_detection = 200
+    c.eval.classifier_images = 500
     c.eval.bootstrap = 200
     c.eval.diagnostic_chains = 32
     c.eval.diagnostic_steps = 40

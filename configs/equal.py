@@ -61,8 +61,8 @@ def on_cifar10_jpeg75(
 ) -> None:
     """CIFAR-10 as JPEG files of quality 75, with `fid` of 768 features and `ood`.
 
-    The first gradients, of 3 072 pixels, are a thousand times the later ones: they are clipped, so
-    that Adam does not remember them, and no reason to skip an update.
+    The first gradients, of 3 072 pixels, are a thousand times the later ones. They are clipped, so
+    that Adam does not remember them, and `max_grad_norm` lets them pass.
 
     Args:
       c: one of the models compared.
@@ -72,7 +72,7 @@ def on_cifar10_jpeg75(
       num_steps: of training, the warm-up included.
     """
     c.train.warmup_steps, c.train.num_steps = warmup_steps, num_steps
-    c.stability.max_grad_norm = 1e9
+    c.stability.max_grad_norm = 1e9  # the energies' own limit is `max_energy`
     for group in ("generator", "inference", "prior"):
         c.optim[group].clip_norm = 1e4
     c.data.name = "cifar10_jpeg75"

@@ -1,7 +1,7 @@
 """Checkpoints: one Orbax directory per saved step, written in the background by process 0.
 
 A checkpoint holds the whole LoopState and a description of its shapes. Restoring tries the newest
-first; one that cannot be read is set aside with a warning and the one before it is used. Since keys
+first; one that cannot be read is set aside with a warning and an older one is used. Since keys
 and batches are functions of (seed, step), nothing else needs saving.
 """
 
@@ -169,8 +169,9 @@ class Checkpointer:
                 f"none of the checkpoints in {self._directory} can be read (step {step}: "
                 f"{_first_line(error)}); mend the folder, or start afresh in another --workdir."
             )
+        used = f"that of step {found[0]} is used" if found else "there is none before it"
         for step, error in unreadable.items():
-            self._set_aside(step, error)
+            self._set_aside(step, error, used)
         return found
 
     def _newest(self, like, wanted, accept, unreadable):
@@ -215,11 +216,11 @@ class Checkpointer:
                     "with, or another --workdir."
                 )
 
-    def _set_aside(self, step, error):
+    def _set_aside(self, step, error, used):
         """Moves an unreadable checkpoint out of the way, so that its step can be saved again."""
         warnings.warn(
             f"the checkpoint of step {step} in {self._directory} cannot be read "
-            f"({_first_line(error)}); falling back to the one before it.",
+            f"({_first_line(error)}); {used}.",
             stacklevel=3,
         )
         if self._read_only:
@@ -247,4 +248,5 @@ def _host(like: Any) -> Any:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= 120 else f"{line[:120]}…"

@@ -109,7 +109,10 @@ def evaluate(
     validate_with_data(config, context.train_set)
     validate_method(config, context.method)
     provenance.warn_of_changes(
-        config, Path(workdir), ignored=("train.", "eval.", "stability.", "optim.")
+        config,
+        Path(workdir),
+        f"this evaluation of '{workdir}' alone has other settings than the run",
+        ignored=("train.", "eval.", "stability.", "optim."),
     )
     if not config.eval.tasks and again:
         raise ConfigError(f"eval.tasks is empty; name some of: {', '.join(sorted(TASKS))}.")
@@ -142,7 +145,7 @@ def _run_tasks(config, context: Context, again: bool) -> dict[str, dict]:
             results[name] = done
             continue
         started = time.monotonic()
-        print(f"evaluating {name} …", flush=True)
+        print(f"evaluating {name} …{_replacement(done, same)}", flush=True)
         result = TASKS[name](context)
         results[name] = {
             "task": name,
@@ -158,6 +161,15 @@ def _run_tasks(config, context: Context, again: bool) -> dict[str, dict]:
         write_json(begun, {"done": sorted(kept)})
     begun.unlink(missing_ok=True)
     return results
+
+
+def _replacement(done: dict, same: dict) -> str:
+    """What is said of an earlier result of a task that is about to be replaced by another one."""
+    if not done or same.items() <= done.items():
+        return ""
+    if done.get("step") != same["step"]:
+        return f" (in the place of the result of step {done.get('step')})"
+    return " (in the place of a result with other settings)"
 
 
 def _read_json(path: Path) -> dict:

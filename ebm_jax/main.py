@@ -7,6 +7,7 @@ import warnings
 from absl import flags, logging
 from ml_collections import config_flags
 
+from ebm_jax.command_line import as_config_error
 from ebm_jax.errors import ConfigError, UserError, as_user_error
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, e.g. configs/X.py[:quick].")
@@ -38,28 +39,14 @@ def _parse(argv):
     try:
         rest = flags.FLAGS(argv)
         getattr(_CONFIG.value, "seed", None)  # a file that could not be opened fails only when used
-    except OSError as error:
-        raise ConfigError(f"--config cannot be read: {str(error).rpartition('] ')[2]}.") from error
     except Exception as error:  # absl and ml_collections raise many types; user files any
-        raise ConfigError(f"bad command line: {_reason(error)}") from error
+        raise as_config_error(error) from error
     if len(rest) > 1:
         raise ConfigError(f"bad command line: '{rest[1]}' is no flag; flags start with --.")
     if _CONFIG.value is None:
         raise ConfigError("--config is missing; give an experiment, e.g. configs/digits_joint.py.")
     if _WORKDIR.value is None and _MODE.value != "dry_run":
         raise ConfigError("--workdir is missing; give a folder for the run.")
-
-
-def _reason(error):
-    text = error
-    while isinstance(text, AttributeError | KeyError) and text.args:  # their str has more quotes
-        text = text.args[0]
-    lines = [line.strip() for line in str(text).splitlines() if line.strip()] or [""]
-    if isinstance(error, flags.Error):
-        return " ".join(lines[:1] + lines[1:][-1:])  # between them may be a whole traceback
-    if isinstance(error, AttributeError | KeyError) and lines[0].startswith("'"):
-        return f"the config has no setting {' '.join(lines)}; see configs/base.py."
-    return f"the config file fails with {type(error).__name__}: {' '.join(lines)}"
 
 
 if __name__ == "__main__":

@@ -46,18 +46,19 @@ def check_same_run(config: Any, workdir: Path, *, training: bool = False) -> Non
         )
 
 
-def warn_of_changes(config: Any, workdir: Path, ignored: tuple[str, ...]) -> None:
+def warn_of_changes(config: Any, workdir: Path, words: str, ignored: tuple[str, ...]) -> None:
     """Names, in one warning, the settings that differ from those recorded in the folder.
 
     Args:
       config: the config about to be used.
       workdir: the run's folder.
+      words: how the warning begins.
       ignored: beginnings of setting names that may differ.
     """
     changes = [t for key, t in _changes(config, workdir).items() if not key.startswith(ignored)]
     if changes:
         warnings.warn(
-            f"'{workdir}' goes on with other settings than before: {'; '.join(changes)}",
+            f"{words}: {'; '.join(changes)}",
             stacklevel=2,
         )
 
@@ -91,7 +92,8 @@ def record_run(
             f"({'; '.join(changes.values())}); choose another --workdir, raise train.num_steps to "
             "go on, or use --mode eval to evaluate it with other samplers."
         )
-    warn_of_changes(config, workdir, ignored=_INDIFFERENT)
+    words = f"'{workdir}' goes on with other settings than before"
+    warn_of_changes(config, workdir, words, ignored=_INDIFFERENT)
     previous = _recorded(workdir)
     here = origin()
     begun = {key: previous[key] for key in here if step and key in previous}
@@ -151,14 +153,24 @@ def _changes(config: Any, workdir: Path) -> dict[str, str]:
 
 
 def _recorded(workdir: Path) -> dict:
+    """`config.json`; empty in a folder without a run.
+
+    Raises:
+      ConfigError: it is damaged, or missing beside checkpoints.
+    """
     path = workdir / "config.json"
     try:
         return dict(json.loads(path.read_text()))
     except FileNotFoundError:
-        return {}
+        if not any((workdir / "checkpoints").glob("[0-9]*")):
+            return {}
+        wrong = "is missing"
     except (TypeError, ValueError):
-        warnings.warn(f"'{path}' cannot be read.", stacklevel=3)
-        return {}
+        wrong = "cannot be read"
+    raise ConfigError(
+        f"'{path}' {wrong}, and it alone says what run the folder holds; put a copy of it back, or "
+        "choose another --workdir."
+    )
 
 
 def describe_hardware() -> str:

@@ -8,6 +8,7 @@ Every point is a run of its own below DIR; the same command goes on where it sto
 """
 
 import argparse
+import json
 import signal
 import subprocess
 import sys
@@ -19,9 +20,11 @@ from absl import flags
 from ml_collections import config_flags
 
 from ebm_jax import data, methods
+from ebm_jax.command_line import as_config_error
 from ebm_jax.errors import ConfigError, DivergedError, PreemptedError, UserError, as_user_error
 from ebm_jax.evaluation import TASKS
 from ebm_jax.reporting.ablation import write_ablation
+from ebm_jax.reporting.files import write_json
 from ebm_jax.validation import validate, validate_with_data
 
 
@@ -49,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         for point in points:
             stop.raise_if_asked()
             _check(point, options.task)
+        _claim(Path(options.workdir), options.over)
         diverged = []
         for number, point in enumerate(points, 1):
             print(f"\nrun {number} of {len(points)}: {point.words(options.over)}", flush=True)
@@ -106,6 +110,8 @@ def _parse(arguments):
             raise ConfigError(f"'{flag}' is no flag; settings of all runs are --config.key=value.")
     if options.task not in TASKS:
         raise ConfigError(f"--task is '{options.task}'; use one of: {', '.join(sorted(TASKS))}.")
+    if options.over == "seed":
+        raise ConfigError("--over is 'seed'; seeds are repetitions: give them by --seeds.")
     for name in ("values", "seeds"):
         given = getattr(options, name)
         if len(set(given)) < len(given):
@@ -135,6 +141,18 @@ def _points(options, overrides: list[str]) -> list[Point]:
     return points
 
 
+def _claim(folder: Path, setting: str) -> None:
+    """Notes what the folder's runs differ in; ConfigError where they differ in something else."""
+    path = folder / "sweep.json"
+    held = json.loads(path.read_text())["over"] if path.is_file() else setting
+    if held != setting:
+        raise ConfigError(
+            f"'{folder}' holds a sweep over {held}, not over {setting}; choose another --workdir."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"over": setting})
+
+
 def _check(point: Point, task: str) -> None:
     """Raises ConfigError for a point that could not run: before the first is trained."""
     holder = flags.FlagValues()
@@ -143,9 +161,9 @@ def _check(point: Point, task: str) -> None:
     try:
         holder(given)
         config = holder["config"].value
+        getattr(config, "seed", None)  # a file that could not be opened fails only when used
     except Exception as error:  # absl and ml_collections raise many types; user files any
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{' '.join(point.arguments[:-1])} is no config: {reason}") from error
+        raise as_config_error(error) from error
     validate(config)
     validate_with_data(config, data.open_dataset(config.data, config.data.train_split))
     methods.build(config)
@@ -178,8 +196,8 @@ def _run(point: Point, stop: _Stop) -> int:
         )
     if code not in (0, DivergedError.exit_code):
         error = UserError(
-            f"the run '{point.workdir}' ended with exit code {code}; finished ones are kept, and "
-            "the same command goes on."
+            f"the run '{point.workdir}' ended with exit code {code} for the reason above; finished "
+            "ones are kept: mend that and run the same command again."
         )
         error.exit_code = code if code > 0 else 1
         raise error

@@ -114,7 +114,7 @@ def test_damaged_newest_checkpoint(tmp_path, pattern, damage, recwarn):
         return
     assert_is(found, 1)
     assert len(warned) == 1 and "the checkpoint of step 2" in warned[0]
-    assert "falling back to the one before it" in warned[0]
+    assert "; that of step 1 is used." in warned[0]
     assert checkpointer.steps() == [1]
     assert (tmp_path / "checkpoints_unreadable" / "2").is_dir()
     checkpointer.save(2, state_of(2))  # its step can be saved again

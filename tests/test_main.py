@@ -62,10 +62,17 @@ def assert_refused(result, code, *parts):
             ["no setting 'step_per_dispatch' Did you mean \"steps_per_dispatch\""],
         ),
         (["--config.trian.num_steps=3"], ["no setting 'trian' Did you mean \"train\""]),
-        (["--config.train.num_steps=many"], ["--config.train.num_steps=many"]),
-        (["--config.train.num_steps=1.5"], ["--config.train.num_steps=1.5"]),
-        (["--config.train=3"], ["--config.train=3"]),
-        (["--config.model.energy.enabled=perhaps"], ["perhaps"]),
+        (
+            ["--config.train.num_steps=many"],
+            ["--config.train.num_steps is 'many', which is no whole number; see configs/base.py."],
+        ),
+        (
+            ["--config.train.num_steps=1.5"],
+            ["--config.train.num_steps is '1.5', which is no whole number"],
+        ),
+        (["--config.optim.energy.learning_rate=fast"], ["is 'fast', which is no number"]),
+        (["--config.train=3"], ["--config.train is '3', which is no group of settings"]),
+        (["--config.model.energy.enabled=perhaps"], ["is 'perhaps', which is neither true nor"]),
         (["--mod=train"], ["'mod'", "mode"]),
         (["sample"], ["'sample' is no flag; flags start with --"]),
         (["--workdir"], ["Missing value for flag --workdir"]),
@@ -85,7 +92,9 @@ def test_missing_flags(run):
 
 def test_unknown_variant(run):
     result = run("--config", f"{CONFIG}:slow", "--workdir=x")
-    assert_refused(result, 2, "variant 'slow' is unknown; use ':quick' or leave it out.")
+    assert_refused(
+        result, 2, "bad command line: variant 'slow' is unknown; use ':quick' or leave it out."
+    )
 
 
 @pytest.mark.parametrize("more", [[], ["--config.seed=1"]])

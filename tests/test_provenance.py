@@ -145,9 +145,17 @@ def test_start_of_the_first_run_is_kept(tmp_path):
     assert json.loads(path.read_text())["started"] == "long ago"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1, 2]"])
-def test_unreadable_record_is_written_again(tmp_path, content):
-    (tmp_path / "config.json").write_text(content)
-    with pytest.warns(UserWarning, match="config.json' cannot be read"):
-        provenance.record_run(tiny_config(), tmp_path, 0)
-    assert json.loads((tmp_path / "config.json").read_text())["config"]["seed"] == 0
+@pytest.mark.parametrize("content", ["", "{", "[1, 2]", None], ids=["empty", "cut", "list", "gone"])
+def test_no_run_goes_on_whose_record_is_damaged_or_missing(tmp_path, content):
+    """Under another seed or command it would pass for what it is not."""
+    (tmp_path / "checkpoints" / "20").mkdir(parents=True)
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    wrong = "is missing" if content is None else "cannot be read"
+    for act in (
+        lambda: provenance.record_run(tiny_config(), tmp_path, 20),
+        lambda: provenance.check_same_run(tiny_config(), tmp_path),
+    ):
+        with pytest.raises(ConfigError, match=f"config.json' {wrong}.*put a copy of it back"):
+            act()
+    assert (tmp_path / "config.json").is_file() == (content is not None)

@@ -40,7 +40,7 @@ def runs(monkeypatch, tmp_path):
         return sweep.main([*ARGUMENTS, "--workdir", str(tmp_path), *arguments]), seen
 
     monkeypatch.setattr(sweep, "_run", run)
-    call.codes = codes
+    call.codes, call.seen = codes, seen
     return call
 
 
@@ -104,11 +104,14 @@ def test_what_stops_a_run_stops_the_sweep(runs, capsys, error, code):
         (["--task", "beauty"], "--task is 'beauty'; use one of: anomaly"),
         (["--task", "likelihood"], "without the 'likelihood' to compare"),
         (["--seeds", "1", "1"], "--seeds are [1, 1]"),
-        (["--values", "5", "x"], "is no config"),
+        (["--values", "5", "x"], "num_steps is 'x', which is no whole number; see"),
+        (["--over", "sampler.prior.num_step"], "no setting 'num_step' Did you mean \"num_steps\""),
+        (["--over", "sampler.prior"], "sampler.prior is '5', which is no group of settings"),
+        (["--over", "seed"], "--over is 'seed'; seeds are repetitions: give them by --seeds."),
         (["--values", "5", "-5"], "sampler.prior.num_steps is -5"),
         (["--config.data.batch_size=5000"], "data.batch_size is 5000, more than the 1438"),
         (["--values", "(5,)", "(5)"], "two have the same folder"),
-        (["--baseline", "configs/none.py"], "configs/none.py"),
+        (["--baseline", "configs/none.py"], "--config cannot be read: No such file or directory"),
     ],
 )
 def test_mistakes_are_found_before_the_first_run(runs, capsys, arguments, part):
@@ -116,6 +119,18 @@ def test_mistakes_are_found_before_the_first_run(runs, capsys, arguments, part):
     assert code == 2 and not seen
     errors = capsys.readouterr().err
     assert part in errors and errors.startswith("error: ") and errors.count("\n") == 1
+
+
+def test_a_folder_holds_one_sweep(runs, capsys, tmp_path):
+    assert runs()[0] == 0
+    before = (tmp_path / "ablation.md").read_text()
+    runs.seen.clear()
+    code, seen = runs("--over", "eval.grid")
+    assert code == 2 and not seen
+    told = f"'{tmp_path}' holds a sweep over sampler.prior.num_steps, not over eval.grid; "
+    assert capsys.readouterr().err == f"error: {told}choose another --workdir.\n"
+    assert (tmp_path / "ablation.md").read_text() == before
+    assert runs()[0] == 0  # the same command
 
 
 @pytest.mark.parametrize("code, kind", [(75, PreemptedError), (3, UserError), (0, None), (4, None)])

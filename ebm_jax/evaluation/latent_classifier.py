@@ -32,11 +32,12 @@ def run(context: Context) -> dict:
             f"task latent_classifier needs labels, but '{context.train_set.name}' has "
             f"{context.train_set.num_classes} classes; leave it out of eval.tasks."
         )
+    counts = context.config.eval.classifier_images, None
+    sides = list(zip((context.train_set, context.eval_set), counts, strict=True))
     train, test = (
-        inferred(context, side, f"latent_classifier/{side.split}")
-        for side in (context.train_set, context.eval_set)
+        inferred(context, side, f"latent_classifier/{side.split}", count) for side, count in sides
     )
-    labels = context.train_set.labels, context.eval_set.labels
+    labels = [side.labels[:count] for side, count in sides]
     layers = {f"layer_{i + 1}": (a, b) for i, (a, b) in enumerate(zip(train, test, strict=True))}
     if len(layers) > 1:
         layers["all_layers"] = tuple(np.concatenate(side, axis=1) for side in (train, test))

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ import numpy as np
 from ebm_jax import parallel
 from ebm_jax.evaluation.context import Context
 from ebm_jax.reporting.files import plain, write_npz
+from ebm_jax.reporting.progress import human_time
 
 Arrays = dict[str, np.ndarray]
+_QUIET = 15.0  # seconds between lines of progress
 
 
 def resumable(
@@ -36,17 +39,25 @@ def resumable(
       count: chunks.
       make: k → arrays of chunk k, called only for missing ones.
     """
+    told, made = time.monotonic(), []
     for k in range(count):
         path = folder / f"{k:05d}.npz"
         content = from_primary(path)
         found = _read(content, guard)
         # Process 0 decides: the others' guards hold digests of their own networks.
         if not parallel.from_primary(np.asarray(found is not None)):
+            started = time.monotonic()
             found = {name: np.asarray(value) for name, value in make(k).items()}
+            made.append(time.monotonic() - started)
             if parallel.is_primary():
                 write_npz(path, {"guard": np.asarray(guard), **found})
         elif found is None:
             found = _read(content)
+        if time.monotonic() - told > _QUIET and k + 1 < count:
+            told, left = time.monotonic(), sum(made) / len(made) * (count - k - 1)
+            if parallel.is_primary():
+                words = f"chunk {k + 1} of {count} of {folder.name}"
+                print(f"  {words}  ETA {human_time(left)}", flush=True)
         yield found
 
 

@@ -18,5 +18,8 @@ def build(config, axis_name: str | None = None) -> Method:
       ConfigError: settings that do not fit together.
     """
     method = joint.build(config, axis_name, build_model=ladder.build)
-    advice = "lower the rate of optim.energy, or turn on model.energy.spectral_norm"
+    other = "turn on model.energy.spectral_norm"
+    if config.model.energy.spectral_norm:
+        other = "raise optim.energy_l2"
+    advice = f"lower the rate of optim.energy, or {other}"
     return method._replace(name="ladder", advice=advice)

@@ -3,7 +3,8 @@
 On a GPU or TPU every pass is `lax.conv_general_dilated`. On a CPU the form of each pass (forward,
 gradient to the input, gradient to the kernel) is that of the nearest shape in
 `convolution_times.json`, a table of measurements (`python -m benchmarks.run --suite convolutions`
-makes it). The choice falls when a program is lowered for its backend.
+makes it); but kernel gradients by `lax`, slow within loops, are left to kinds without another form.
+The choice falls when a program is lowered for its backend.
 """
 
 import functools
@@ -128,6 +129,9 @@ def _dispatch(which, geometry, a, b, batch, channels, features):
 def choose(which: str, geometry: Geometry, batch: int, channels: int, features: int) -> str:
     """The name of the form that a CPU uses: the fastest at the nearest shape in the table.
 
+    Where nothing was measured it is the first; for kernel gradients never `lax`, if there is
+    another.
+
     Args:
       which: forward | input | kernel.
       geometry: of the convolution.
@@ -136,18 +140,17 @@ def choose(which: str, geometry: Geometry, batch: int, channels: int, features: 
     kind = kind_of(geometry, channels, features)
     forms = FORMS[kind][which]
     rows = [row for row in measured_times() if (row["kind"], row["pass"]) == (kind, which)]
+    if which == "kernel":  # a trap within loops, see `swapped_kernel_gradient`
+        forms = {name: form for name, form in forms.items() if name != "lax"} or forms
     if len(forms) == 1 or not rows:
-        return "lax"
+        return next(iter(forms))
     here = shape_of(geometry, batch, channels, features)
 
     def distance(row):
         return sum(abs(math.log2(a / b)) for a, b in zip(here, row["shape"], strict=True))
 
     times = min(rows, key=distance)["ms"]
-    known = forms.keys() & times.keys()
-    if which == "kernel":
-        known = known - {"lax"}  # a trap within loops, see `swapped_kernel_gradient`
-    return min(known, key=times.get)
+    return min((name for name in forms if name in times), key=times.get)
 
 
 def shape_of(geometry: Geometry, batch: int, channels: int, features: int) -> Shape:

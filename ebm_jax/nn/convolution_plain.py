@@ -1,4 +1,5 @@
-"""The three passes of a convolution as `lax` has them: the reference, for every geometry.
+"""The three passes of a convolution as `lax` has them: the reference, for every geometry;
+and the kernel gradient with its axes in XLA:CPU's order.
 
 Arguments and results are those of `convolution_forms`.
 """
@@ -42,6 +43,7 @@ def swapped_kernel_gradient(x, dy, g: Geometry):
     """Channels of x as its batch: what XLA:CPU makes of `kernel_gradient`, but not within loops.
 
     There (steps of one dispatch, parts of a batch) `kernel_gradient` is up to 80 times slower.
+    For ordinary and strided convolutions without groups.
     """
     axes = zip(g.padding, g.kernel_size, g.strides, g.input_size, dy.shape[1:3], strict=True)
     padding = tuple(

@@ -95,7 +95,7 @@ def products_input(kernel, dy, g: Geometry):
 
 
 def adjoint_kernel(x, dy, g: Geometry):
-    """The kernel's gradient of the adjoint: XLA:CPU is 5 to 20 times faster at it."""
+    """The kernel's gradient of the adjoint, at which XLA:CPU is faster."""
     return jnp.flip(plain.swapped_kernel_gradient(dy, x, g.adjoint), (0, 1)).swapaxes(2, 3)
 
 

@@ -9,7 +9,7 @@ from ebm_jax.nn.conv import Conv
 _XAVIER = nn.initializers.xavier_uniform()
 
 
-def conv(features: int, size: int, dtype: jnp.dtype, name: str, halve: bool = False) -> Conv:
+def conv(features: int, size: int, dtype: jnp.dtype, name: str, *, halve: bool = False) -> Conv:
     """A convolution of stride 1 that keeps the side, or halves it by means of 2×2 positions."""
     return Conv(features, (size, size), halve=halve, kernel_init=_XAVIER, dtype=dtype, name=name)
 
@@ -45,7 +45,7 @@ class DownBlock(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         h = x if self.first else nn.relu(x)
         h = conv(self.features, 3, self.dtype, "conv_0")(h)
-        h = conv(self.features, 3, self.dtype, "conv_1", self.down)(nn.relu(h))
+        h = conv(self.features, 3, self.dtype, "conv_1", halve=self.down)(nn.relu(h))
         if self.down or x.shape[-1] != self.features:
             # Pooling and a 1×1 convolution commute; after the pool it is a quarter of the work.
             x = conv(self.features, 1, self.dtype, "shortcut")(halve(x) if self.down else x)

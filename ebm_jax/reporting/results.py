@@ -121,7 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Recorded {len(rows)} rows in {flags.results}.")
         return 0
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return error.exit_code
 
 

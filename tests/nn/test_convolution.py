@@ -134,12 +134,21 @@ def test_layers_are_those_of_flax(ours, theirs):
 
 @pytest.mark.parametrize(
     "side, kernel_size, padding",
-    [(8, (3, 3), "SAME"), (7, (3, 3), "SAME"), (8, (5, 2), "SAME"), (9, (4, 3), ((0, 2), (1, 0)))],
+    [
+        ((8, 6), (3, 3), "SAME"),  # what the models have
+        ((7, 8), (3, 3), "SAME"),
+        ((8, 10), (5, 2), "SAME"),
+        ((10, 8), (3, 3), ((2, 1), (1, 2))),
+        ((9, 10), (4, 3), ((0, 2), (1, 0))),
+    ],
 )
-def test_a_layer_that_halves_is_a_convolution_and_an_average_pool(side, kernel_size, padding):
-    settings = dict(kernel_size=kernel_size, padding=padding)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_layer_that_halves_is_a_convolution_and_an_average_pool(
+    side, kernel_size, padding, groups
+):
+    settings = dict(kernel_size=kernel_size, padding=padding, groups=groups)
     whole, halving = (layers.Conv(4, halve=halve, **settings) for halve in (False, True))
-    x = jax.random.normal(jax.random.key(0), (2, side, side + 1, 3))
+    x = jax.random.normal(jax.random.key(0), (2, *side, 4))
     params = whole.init(jax.random.key(1), x)
     params["params"]["bias"] += 0.5
     chex.assert_trees_all_equal_shapes(params, halving.init(jax.random.key(1), x))
@@ -192,7 +201,8 @@ def test_a_measured_shape_gets_its_fastest_form():
             if batch * size * size != positions or taps != 16:
                 continue
             g = Geometry(True, (size, size), (4, 4), (2, 2), ((2, 2), (2, 2)))
-            best = min(row["ms"], key=row["ms"].get)
+            allowed = [name for name in row["ms"] if (which, name) != ("kernel", "lax")]
+            best = min(allowed, key=row["ms"].get)
             assert choose(which, g, batch, channels, features) == best
 
 
@@ -203,10 +213,11 @@ def test_a_measured_shape_gets_its_fastest_form():
         layers.Conv(16, (4, 4), (2, 2), padding=((1, 1), (1, 1))),
         layers.Conv(16, (3, 3), halve=True),
         layers.ConvTranspose(16, (4, 4), (2, 2)),
+        layers.Conv(16, (3, 3), (4, 4)),
     ],
-    ids=["ordinary", "strided", "halving", "transposed"],
+    ids=["ordinary", "strided", "halving", "transposed", "ragged"],
 )
-def test_gradients_within_loops_meet_no_slow_convolution(layer):
+def test_kernel_gradients_within_loops_meet_no_slow_convolution(layer):
     """XLA:CPU puts axes in the order of its fast convolution outside of loops only."""
     x = jax.random.normal(jax.random.key(0), (8, 16, 16, 16))
     params = layer.init(jax.random.key(1), x)
@@ -219,7 +230,7 @@ def test_gradients_within_loops_meet_no_slow_convolution(layer):
         return jax.lax.scan(step, params, None, length=3)[0]
 
     compiled = jax.jit(train).lower(params, x).compile().as_text()
-    assert set(re.findall(r"dim_labels=(\S+?),", compiled)) <= {"b01f_01io->b01f"}
+    assert set(re.findall(r"dim_labels=(\S+?),", compiled)) == {"b01f_01io->b01f"}
     assert "while" in compiled
 
 

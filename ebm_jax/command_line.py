@@ -1,0 +1,45 @@
+"""What to tell a user whose command line or config file absl or ml_collections refuses."""
+
+import re
+
+from absl import flags
+
+from ebm_jax.errors import ConfigError
+
+# What Python says of a value's text → what is wrong with it.
+_VALUES = {
+    "invalid literal for int()": "is no whole number",
+    "could not convert string to float": "is no number",
+    "as a ConfigDict": "is no group of settings; give one of the group's settings",
+    "Non-boolean argument": "is neither true nor false",
+}
+
+
+def as_config_error(error: Exception) -> ConfigError:
+    """An exception raised while flags are parsed, as one sentence."""
+    if isinstance(error, OSError):
+        return ConfigError(f"--config cannot be read: {str(error).rpartition('] ')[2]}.")
+    return ConfigError(f"bad command line: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    text = error
+    while isinstance(text, AttributeError | KeyError) and text.args:  # their str has more quotes
+        text = text.args[0]
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()] or [""]
+    if isinstance(error, flags.Error):
+        told = " ".join(lines[:1] + lines[1:][-1:])  # between them may be a whole traceback
+        return _of_value(told) or told
+    if isinstance(error, AttributeError | KeyError) and lines[0].startswith("'"):
+        return f"the config has no setting {' '.join(lines)}; see configs/base.py."
+    return f"the config file fails with {type(error).__name__}: {' '.join(lines)}"
+
+
+def _of_value(line: str) -> str | None:
+    """The sentence about a flag whose value has the wrong type; None if the line is of another."""
+    flag = re.match(r"flag (--\S+?)=(.*?): ", line)
+    for python, wrong in _VALUES.items():
+        if flag and python in line:
+            return f"{flag[1]} is '{flag[2]}', which {wrong}; see configs/base.py."
+    variant = re.search(r"variant '.*", line)
+    return variant and variant[0]
