@@ -26,7 +26,7 @@ def test_accuracy_follows_what_a_layer_knows(tmp_path):
     assert found["results"]["layer_2"] > 0.9
     assert found["results"]["all_layers"] > 0.9
     assert (found["num_training"], found["num_samples"]) == (500, 359)  # :quick
-    assert "trained on 1438 images of split train" in found["protocol"]
+    assert "trained on 500 images of split train" in found["protocol"]
 
 
 def test_images_without_labels(tmp_path):
