@@ -3,8 +3,8 @@
 The same number of latents, of parameters (± 1 %) and, by their numbers of steps, of minutes; the
 same likelihood, batch, Langevin chains and learning rates of the generator and of q. On MNIST and
 Fashion-MNIST 12 latents, 0.61 million parameters and three to four minutes of one CPU core (with
-another run beside it); on CIFAR-10 64 latents and 3.77 million, the minutes not yet balanced. The
-VAE, whose steps are cheaper, takes more of them. All learn q beside the generator: posterior chains
+another run beside it); on CIFAR-10 64 latents, 3.77 million and 9 to 12 minutes. The VAE, whose
+steps are cheaper, takes more of them. All learn q beside the generator: posterior chains
 (`mnist_lebm`) would leave LEBM a fraction of the steps.
 """
 
