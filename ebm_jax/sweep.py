@@ -143,8 +143,15 @@ def _points(options, overrides: list[str]) -> list[Point]:
 
 def _claim(folder: Path, setting: str) -> None:
     """Notes what the folder's runs differ in; ConfigError where they differ in something else."""
-    path = folder / "sweep.json"
-    held = json.loads(path.read_text())["over"] if path.is_file() else setting
+    path, held = folder / "sweep.json", setting
+    if path.is_file():
+        try:
+            held = json.loads(path.read_text())["over"]
+        except (TypeError, ValueError, KeyError) as error:
+            raise ConfigError(
+                f"'{path}' cannot be read, and it alone says which sweep the folder holds; choose "
+                "another --workdir, or remove it if it was this one."
+            ) from error
     if held != setting:
         raise ConfigError(
             f"'{folder}' holds a sweep over {held}, not over {setting}; choose another --workdir."

@@ -1,5 +1,6 @@
 """The benchmarks' bookkeeping, and that what is compared computes the same thing."""
 
+import functools
 import json
 import re
 import subprocess
@@ -9,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import compiling, dispatch, products, scaling
+from benchmarks import compiling, convolutions, dispatch, products, scaling
 from benchmarks import run as command
 from benchmarks.report import Row, markdown
 from benchmarks.timing import Times, interleaved
@@ -76,13 +77,20 @@ def test_check_fails_below_a_goal(monkeypatch, capsys, tmp_path, goal, code):
     assert ("below their goal" in capsys.readouterr().err) == bool(code)
 
 
-@pytest.mark.parametrize("arguments", [["--suite=speed"], ["--suite=noise", "--repeats=0"]])
-def test_bad_arguments(monkeypatch, capsys, arguments):
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (["--suite=speed"], "known: "),
+        (["--suite=noise", "--repeats=0"], "--repeats is 0"),
+        (["--suite=convolutions", "--layer=typo"], "--layer is 'typo', which no layer"),
+    ],
+)
+def test_bad_arguments(monkeypatch, capsys, arguments, told):
     monkeypatch.setattr(sys, "argv", ["run", *arguments])
     with pytest.raises(SystemExit) as ended:
         command.main()
     assert ended.value.code == 2
-    assert "known: " in capsys.readouterr().err or "--repeats=0" in arguments
+    assert told in capsys.readouterr().err
 
 
 def test_torch_twin_is_the_same_model():
@@ -181,6 +189,22 @@ def test_products_of_hats_chain_are_those_of_its_energy():
     lowered = jax.jit(jax.grad(total, argnums=1)).lower(params, x)
     counted = sum(2 * m * k * n for m, k, n in suite._products())
     assert 1.0 < counted / lowered.cost_analysis()["flops"] < 1.2
+
+
+def test_a_layer_s_rows_go_into_the_table(monkeypatch, tmp_path):
+    """New ones replace older ones of the same layer, and layers that are gone leave it."""
+    case = convolutions.cases()[0]
+    row = {"kind": "transposed", "pass": "forward", "shape": [256, 2, 3, 16]}
+    old = [
+        row | {"work": case.work, "ms": {"lax": 1.0}},
+        row | {"work": case.work, "pass": "input", "ms": {"lax": 2.0}},
+        row | {"work": "a layer that no model has", "ms": {"lax": 3.0}},
+    ]
+    monkeypatch.setattr(convolutions, "TABLE", tmp_path / "times.json")
+    monkeypatch.setattr(convolutions, "measured_times", functools.cache(lambda: old))
+    new = old[0] | {"ms": {"lax": 4.0, "phases": 0.5}}
+    convolutions.write([new])
+    assert json.loads(convolutions.TABLE.read_text())["rows"] == [old[1], new]
 
 
 def test_costs_are_per_example(monkeypatch):

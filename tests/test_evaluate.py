@@ -106,12 +106,15 @@ def test_interrupted_evaluation_goes_on_where_it_stopped(workdir, runs, monkeypa
     "key, value",
     [("eval.num_samples", 119), ("sampler.prior.num_steps", 6), ("seed", 1)],
 )
-def test_other_settings_are_another_evaluation(workdir, runs, key, value):
+def test_other_settings_are_another_evaluation(workdir, runs, capsys, key, value):
     evaluate(config_of("reconstruction"), workdir, again=False)
     config = config_of("reconstruction")
     config.update_from_flattened_dict({key: value})
+    capsys.readouterr()
     evaluate(config, workdir, again=False)
     assert runs == [40, 40]
+    told = "evaluating reconstruction … (in the place of a result with other settings)\n"
+    assert told in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]"])

@@ -131,6 +131,10 @@ def test_a_folder_holds_one_sweep(runs, capsys, tmp_path):
     assert capsys.readouterr().err == f"error: {told}choose another --workdir.\n"
     assert (tmp_path / "ablation.md").read_text() == before
     assert runs()[0] == 0  # the same command
+    (tmp_path / "sweep.json").write_text('{"ov')
+    capsys.readouterr()
+    assert runs()[0] == 2
+    assert "sweep.json' cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("code, kind", [(75, PreemptedError), (3, UserError), (0, None), (4, None)])

@@ -53,7 +53,7 @@ def resumable(
                 write_npz(path, {"guard": np.asarray(guard), **found})
         elif found is None:
             found = _read(content)
-        if time.monotonic() - told > _QUIET and k + 1 < count:
+        if made and k + 1 < count and time.monotonic() - told > _QUIET:
             told, left = time.monotonic(), sum(made) / len(made) * (count - k - 1)
             if parallel.is_primary():
                 words = f"chunk {k + 1} of {count} of {folder.name}"

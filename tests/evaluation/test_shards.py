@@ -47,6 +47,18 @@ def test_killed_and_run_again(tmp_path):
     assert third.made == []
 
 
+def test_long_work_tells_how_far_it_is(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(shards, "_QUIET", -1.0)
+    run(tmp_path / "fid", Maker(), count=3)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ETA ")[0] for line in lines] == [
+        "  chunk 1 of 3 of fid",
+        "  chunk 2 of 3 of fid",
+    ]
+    run(tmp_path / "fid", Maker(), count=3)  # read, not made: nothing to foretell from
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize("damage", ["truncated", "empty", "flipped", "garbage", "foreign", "gone"])
 def test_damaged_shard_is_made_again(tmp_path, damage):
     whole = run(tmp_path, Maker())
