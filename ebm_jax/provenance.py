@@ -20,6 +20,7 @@ from ebm_jax.reporting.tables import flatten
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 _IDENTITY = ("seed", "compute_dtype", "method.", "data.", "model.")  # what makes it this run
+_COUNTED = "data.num_examples"  # follows from the data
 _INDIFFERENT = ("data.prefetch", "data.cache_gib", "train.num_steps", "eval.")  # to the training
 
 
@@ -34,15 +35,17 @@ def check_same_run(config: Any, workdir: Path, *, training: bool = False) -> Non
     Raises:
       ConfigError: seed, data, model or method differ from those in its `config.json`.
     """
-    differing = [
-        text
+    differing = {
+        key: text
         for key, text in _changes(config, workdir).items()
         if key.startswith(_IDENTITY) or (training and key == "train.first_stage")
-    ]
+    }
+    if len(differing) > 1:
+        differing.pop(_COUNTED, None)  # nobody gave it
     if differing:
         raise ConfigError(
-            f"'{workdir}' holds a run with other settings ({'; '.join(differing)}); choose another "
-            "--workdir, or give that run's settings."
+            f"'{workdir}' holds a run with other settings ({'; '.join(differing.values())}); "
+            "choose another --workdir, or give that run's settings."
         )
 
 
@@ -55,6 +58,7 @@ def warn_of_changes(config: Any, workdir: Path, words: str, ignored: tuple[str, 
       words: how the warning begins.
       ignored: beginnings of setting names that may differ.
     """
+    ignored = (*ignored, _COUNTED)
     changes = [t for key, t in _changes(config, workdir).items() if not key.startswith(ignored)]
     if changes:
         warnings.warn(

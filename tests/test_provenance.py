@@ -145,6 +145,18 @@ def test_start_of_the_first_run_is_kept(tmp_path):
     assert json.loads(path.read_text())["started"] == "long ago"
 
 
+def test_the_number_of_examples_is_named_only_where_nothing_else_tells(tmp_path):
+    config = tiny_config()
+    config.data.num_examples = 1438
+    provenance.record_run(config, tmp_path, 0)
+    config.data.num_examples = 1277
+    with pytest.raises(ConfigError, match="settings \\(data.num_examples: 1438 → 1277\\)"):
+        provenance.check_same_run(config, tmp_path)
+    config.data.held_out_class = 1
+    with pytest.raises(ConfigError, match="settings \\(data.held_out_class: None → 1\\)"):
+        provenance.check_same_run(config, tmp_path)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[1, 2]", None], ids=["empty", "cut", "list", "gone"])
 def test_no_run_goes_on_whose_record_is_damaged_or_missing(tmp_path, content):
     """Under another seed or command it would pass for what it is not."""
