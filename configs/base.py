@@ -126,9 +126,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.partition_chains = 500  # AIS chains for log Z
     c.eval.iwae_samples = 5000  # of q per image
     c.eval.num_detection = placeholder(int)  # examples of a split that are scored; default: all
-    c.eval.classifier_images = placeholder(
-        int
-    )  # task `latent_classifier` learns from; default: all
+    c.eval.classifier_images = placeholder(int)  # `latent_classifier` learns from; default: all
     c.eval.score_samples = 1  # posterior samples over which a score is averaged
     c.eval.bootstrap = 1000  # resamples behind the intervals of AUROC and AUPRC
     c.eval.hierarchy_samples = 1000  # tasks `hierarchy`, `latent_scatter`, `residual`
