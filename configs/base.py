@@ -131,6 +131,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.bootstrap = 1000  # resamples behind the intervals of AUROC and AUPRC
     c.eval.hierarchy_samples = 1000  # tasks `hierarchy`, `latent_scatter`, `residual`
     c.eval.last_checkpoints = 1  # tasks `anomaly` and `learning_curve`: checkpoints they are of
+    c.eval.sample_sets = 3  # of `num_samples`, task `refinement`
     c.eval.redraw = "sample"  # layers below the kept ones in L^{>k}: sample | mode of p_β
     c.eval.redraw_steps = 0  # Langevin steps that refine them, the kept layers clamped
     c.eval.ood_data = placeholder(tuple)  # data names of what is out of distribution: task `ood`

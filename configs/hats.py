@@ -137,13 +137,18 @@ def on_digits(c) -> None:
 def on_grey(c, name: str) -> None:
     """Narrow nets, small batches and short chains, for grey images of 28 × 28, padded to 32."""
     c.data.name = name
-    critic = (8, 16, 32, 64) if "gan" in c else (8, 16, 64, 128)
-    _widths(c, generator=(64, 64, 32, 16), critic=critic, halvings=3)
-    frozen = "hat" in c and c.hat.density == "joint"  # its chains go through the generator too
-    _short(c, bank_size=2_000, num_steps=800 if frozen else 2_000)
-    c.eval.num_samples = 10_000
-    if "hat" in c:
+    generator, critic, num_steps = (64, 64, 32, 16), (8, 16, 64, 128), 2_000
+    if "gan" in c:
+        critic = (8, 16, 32, 64)
+    elif "hat" in c and c.hat.density == "joint":
+        num_steps = 800  # its chains go through the generator
+        c.eval.tasks += ("refinement",)
+    elif "hat" in c:
+        generator, num_steps = (256, 128, 64, 16), 3_000
         c.eval.tasks += ("learning_curve",)
+    _widths(c, generator=generator, critic=critic, halvings=3)
+    _short(c, bank_size=2_000, num_steps=num_steps)
+    c.eval.num_samples = 10_000
 
 
 def on_colour(c, name: str, outside: str) -> None:
@@ -156,9 +161,9 @@ def on_colour(c, name: str, outside: str) -> None:
     """
     c.data.name = name
     doublings = c.data.image_size.bit_length() - 3
-    widths = (64, *(64, 64, 32, 16)[-doublings:])
+    widths = (256, *(128, 128, 64, 16)[-doublings:])
     _widths(c, generator=widths, critic=(8, 16, 64, 128), halvings=3)
-    _short(c, bank_size=2_000, num_steps=2_000)
+    _short(c, bank_size=2_000, num_steps=3_000)
     c.eval.num_samples = c.eval.fid_reference = 1_000
     c.eval.fid_features = 768
     c.eval.ood_data = (outside, "noise")

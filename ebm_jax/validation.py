@@ -36,6 +36,7 @@ _POSITIVE = (
     "eval.bootstrap",
     "eval.hierarchy_samples",
     "eval.last_checkpoints",
+    "eval.sample_sets",
     "eval.fid_reference",
     "eval.prior_steps",
     "stability.max_grad_norm",

@@ -16,8 +16,10 @@ from ebm_jax.evaluation import (
     ood,
     posterior_inference,
     reconstruction,
+    refinement,
     residual,
     traversal,
+    yardstick,
 )
 
 TASKS = {
@@ -36,6 +38,7 @@ TASKS = {
     "ood": ood.run,
     "posterior_inference": posterior_inference.run,
     "reconstruction": reconstruction.run,
+    "refinement": refinement.run,
     "residual": residual.run,
     "traversal": traversal.run,
 }
@@ -45,6 +48,7 @@ JUDGED = {
     "chains": "long_chain_samples",
     "fd_classifier": "num_samples",
     "learning_curve": "num_samples",
+    "refinement": "num_samples",
 }
 
 # Settings a task cannot do without: what to say where they are not set.
@@ -66,6 +70,7 @@ METHOD_NEEDS = {
     "likelihood": ("evidence", "has no density of images to integrate"),
     "ood": ("log_score", "has no density of an image"),
     "reconstruction": ("reconstruct", "has no latents of an image"),
+    "refinement": ("has_energy", "has no energy, so no chain"),
     "residual": ("adds_residual", "adds no residual to its generator's images"),
     **dict.fromkeys(
         (
@@ -78,7 +83,10 @@ METHOD_NEEDS = {
 
 # Settings a task cannot use below these.
 # Half of a chain is discarded and the rest split: ESS needs five draws in each part.
-LEAST = {"diagnostics": {"diagnostic_chains": 2, "diagnostic_steps": 20, "long_chain_steps": 20}}
+LEAST = {
+    "diagnostics": {"diagnostic_chains": 2, "diagnostic_steps": 20, "long_chain_steps": 20},
+    "refinement": {"sample_sets": 2},
+}
 
 # Tasks that compare a chain of the training length with one of `eval.long_chain_steps`.
 LONG = ("chains", "diagnostics", "latent_scatter")
@@ -87,7 +95,8 @@ LONG = ("chains", "diagnostics", "latent_scatter")
 CHECKS = {
     "diagnostics": lambda config, _: diagnostics.step_sizes(config),
     "fid": fid_task.check,
-    "learning_curve": learning_curve.check,
+    "learning_curve": yardstick.check,
     "ood": lambda config, _: ood.open_outsides(config),
     "posterior_inference": lambda config, _: posterior_inference.check(config),
+    "refinement": yardstick.check,
 }

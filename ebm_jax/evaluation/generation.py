@@ -66,16 +66,14 @@ def run(context: Context) -> dict:
     }
 
 
-def image_sets(context: Context) -> dict[str, ImageSet]:
+def image_sets(context: Context, name: str = "samples") -> dict[str, ImageSet]:
     """{kind: images}; without an energy there is no `ebm_prior`, without latents of an image no
-    `reconstruction`."""
+    `reconstruction`. The samples' randomness is a function of the run's seed and `name`."""
     total = context.config.eval.num_samples
     restored = min(total, context.train_set.num_examples)
 
     def samples(prior):
-        return ImageSet(
-            total, lambda k: image_chunks(context, "samples", total, prior=prior, skip=k)
-        )
+        return ImageSet(total, lambda k: image_chunks(context, name, total, prior=prior, skip=k))
 
     def reconstructions(k):
         for _, images in reconstruction_chunks(

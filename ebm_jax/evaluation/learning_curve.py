@@ -1,58 +1,25 @@
-"""Task `learning_curve`: how far samples are from the data at the last checkpoints of a run.
-
-By `fd_classifier` where the data set has labelled grey images, else by FID.
-"""
-
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+"""Task `learning_curve`: how far samples are from the data at the last checkpoints of a run."""
 
 import numpy as np
 
-from ebm_jax import data
-from ebm_jax.evaluation import fid_task, shards
+from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context, last_checkpoints
-from ebm_jax.evaluation.fd_classifier import distance_of_features, features_of
-from ebm_jax.evaluation.fid_protocol import fid, protocol
-from ebm_jax.evaluation.frechet import accumulate, empty_accumulator, finalize
-from ebm_jax.evaluation.generation import (
-    Seen,
-    image_sets,
-    is_judged,
-    judge_of,
-    set_features,
-    set_words,
-    to_unit,
-)
-from ebm_jax.evaluation.inception import open_extractor
-from ebm_jax.evaluation.reference import reference_of
+from ebm_jax.evaluation.generation import image_sets, set_words
+from ebm_jax.evaluation.yardstick import yardstick_of
 from ebm_jax.reporting.curves import plot_profile
-
-
-def check(config: Any, dataset: Any) -> None:
-    """Before training: where the distance is FID, what it needs.
-
-    Raises:
-      ConfigError, DataError: as `fid_task.check`.
-    """
-    if not is_judged(dataset):
-        fid_task.check(config, dataset)
 
 
 def run(context: Context) -> dict:
     """The distance of both priors' samples at each checkpoint, and its curve."""
     cfg = context.config.eval
-    yardstick = _yardstick(context)
+    yardstick = yardstick_of(context)
     kinds = ["gaussian_prior"] + ["ebm_prior"] * context.method.has_energy
     found: dict[str, dict[int, float]] = {kind: {} for kind in kinds}
     for at in list(last_checkpoints(context, cfg.last_checkpoints)):  # all or none
         for kind in kinds:
-            images, seen = image_sets(at)[kind], Seen()
-            chunks = set_features(
-                *(at, "learning_curve", f"{kind}_{at.step}", images, yardstick.extract),
-                network=yardstick.fingerprint,
+            found[kind][at.step] = yardstick.measure(
+                at, "learning_curve", f"{kind}_{at.step}", image_sets(at)[kind]
             )
-            distance = yardstick.distance(seen.of(chunks))
-            found[kind][at.step] = distance if seen.finite else float("nan")
     shards.remove(context, "learning_curve")
     metric = yardstick.metric
     steps = sorted(found["gaussian_prior"])
@@ -85,52 +52,3 @@ def run(context: Context) -> dict:
             "learning_curve.png": f"{metric} of samples at the last {len(steps)} checkpoints."
         },
     }
-
-
-class _Yardstick(NamedTuple):
-    """A distance to the training images.
-
-    Attributes:
-      metric: its name.
-      words: what it is, for a protocol.
-      fingerprint: of its network.
-      extract: images [n, H, W, C] in the data's range → what is kept of them.
-      distance: chunks of what is kept → the number.
-    """
-
-    metric: str
-    words: str
-    fingerprint: str
-    extract: Callable[[np.ndarray], dict[str, np.ndarray]]
-    distance: Callable[[Iterator[dict[str, np.ndarray]]], float]
-
-
-def _yardstick(context: Context) -> _Yardstick:
-    if is_judged(context.train_set):
-        judge = judge_of(context)
-        return _Yardstick(
-            "fd_classifier",
-            "Fréchet distance in the features of a classifier trained on "
-            f"{context.train_set.name}, not FID",
-            judge.fingerprint,
-            lambda images: {"features": features_of(judge, to_unit(context, images))},
-            lambda chunks: distance_of_features(judge, (chunk["features"] for chunk in chunks)),
-        )
-    cfg = context.config.eval
-    features = str(cfg.fid_features)
-    extractor = open_extractor([features], cfg.fid_resize)
-    reference = reference_of(context, extractor, features, cfg.fid_reference)
-
-    def distance(chunks):
-        accumulator = empty_accumulator(int(features))
-        for chunk in chunks:
-            accumulator = accumulate(accumulator, chunk[features])
-        return fid(finalize(accumulator), reference.moments)
-
-    return _Yardstick(
-        fid_task.name_of(context),
-        protocol(features, cfg.fid_resize, extractor.fingerprint),
-        extractor.fingerprint,
-        lambda images: extractor(data.to_uint8(np.nan_to_num(images), context.config.data.range)),
-        distance,
-    )

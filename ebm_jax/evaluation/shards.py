@@ -67,7 +67,7 @@ def digest_of(context: Context, **others: Any) -> str:
     Settings are left out that change no chunk: which tasks run, and what is made of the scores.
     """
     settings = json.loads(json.dumps(plain(context.config.to_dict())))
-    for name in ("tasks", "bootstrap", "last_checkpoints"):
+    for name in ("tasks", "bootstrap", "last_checkpoints", "sample_sets"):
         settings["eval"].pop(name, None)
     digest = hashlib.sha256()
     told = {"step": context.step, "settings": settings, "others": plain(others)}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ebm_jax.evaluate import evaluate, open_context
-from ebm_jax.evaluation import fid_task, generation, learning_curve
+from ebm_jax.evaluation import fid_task, generation, learning_curve, yardstick
 from ebm_jax.evaluation.inception.network import shapes
 from tests.evaluation.inception.conftest import made_up
 from tests.test_train import tiny_config, trained_workdir
@@ -40,7 +40,7 @@ def test_unlabelled_images_are_measured_by_fid(config, tmp_path, monkeypatch):
     np.savez(tmp_path / "inception.npz", **made_up(shapes(["64"])))
     monkeypatch.setenv("EBM_JAX_INCEPTION", str(tmp_path / "inception.npz"))
     monkeypatch.setenv("EBM_JAX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(learning_curve, "is_judged", lambda dataset: False)
+    monkeypatch.setattr(yardstick, "is_judged", lambda dataset: False)
     config.eval.update(num_samples=80, fid_features=64, fid_reference=90, last_checkpoints=1)
     folder = shutil.copytree(trained_workdir(), tmp_path / "run")
     context = open_context(config, folder)

@@ -1,0 +1,42 @@
+"""Task `refinement`: how far samples are from the data before and after the prior's chain.
+
+Over several sets of samples, each with randomness of its own, so that what the chain changes can be
+told from what the draw does.
+"""
+
+import numpy as np
+
+from ebm_jax.evaluation import shards
+from ebm_jax.evaluation.context import Context
+from ebm_jax.evaluation.generation import image_sets, set_words
+from ebm_jax.evaluation.yardstick import yardstick_of
+
+KINDS = ("gaussian_prior", "ebm_prior")
+
+
+def run(context: Context) -> dict:
+    """Means and standard deviations (ddof 1) over the sets, of both distances and of the change."""
+    cfg = context.config.eval
+    yardstick = yardstick_of(context)
+    found: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for i in range(cfg.sample_sets):
+        sets = image_sets(context, f"samples_{i}" if i else "samples")
+        for kind in KINDS:
+            found[kind].append(yardstick.measure(context, "refinement", f"{kind}_{i}", sets[kind]))
+    shards.remove(context, "refinement")
+    found["change"] = [after - before for before, after in zip(*found.values(), strict=True)]
+    results = {}
+    for name, values in found.items():
+        results[name] = float(np.mean(values))
+        results[f"{name}_std"] = float(np.std(values, ddof=1))
+    return {
+        "metric": yardstick.metric,
+        "results": results,
+        "sets": found,
+        "num_samples": cfg.num_samples,
+        "network": yardstick.fingerprint,
+        "protocol": (
+            f"{yardstick.words}; mean and standard deviation over {cfg.sample_sets} sets of "
+            f"{cfg.num_samples} samples, {set_words(context, {})}"
+        ),
+    }
