@@ -70,7 +70,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     c.sampler = ml_collections.ConfigDict()
     c.sampler.prior = ml_collections.ConfigDict(
-        # space: u (re-parameterised) | z;  init: normal | ancestral
+        # space: u (re-parameterised) | z, or y (Hat EBM's residual);  init: normal | ancestral
         dict(num_steps=40, step_size=0.3, space="u", init="normal", clip=0.0, kernel="langevin")
     )
     c.sampler.posterior = ml_collections.ConfigDict(

@@ -16,4 +16,5 @@ def get_config(variant: str = "full"):
     c.hat.eval_tau = 0.0
     c.sampler.prior.num_steps = 100
     c.eval.prior_steps = 125
+    c.eval.tasks += ("refinement",)
     return hats.finish(c, variant)

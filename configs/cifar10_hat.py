@@ -13,5 +13,5 @@ def get_config(variant: str = "full"):
     c.data.name = "cifar10"
     c.eval.prior_steps = 125
     c.eval.num_samples = 50_000
-    c.eval.tasks = ("fid", "residual")
+    c.eval.tasks = ("fid", "residual", "chains")
     return hats.finish(c, variant)

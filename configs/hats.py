@@ -54,6 +54,7 @@ def refinement(side: int, channels: int):
     c.sampler.prior.num_steps = 250
     c.sampler.prior.step_size = 1e-4
     c.eval.prior_steps = 350
+    c.eval.tasks += ("refinement",)
     c.optim.energy.learning_rate = 1e-5
     c.train.num_steps = 25_000
     return c
@@ -73,6 +74,7 @@ def retrofit(side: int, channels: int):
     _sphere(c)
     c.sampler.prior.num_steps = 100
     c.eval.prior_steps = 125
+    c.eval.tasks += ("refinement",)
     c.train.num_steps = 25_000
     return c
 
@@ -138,17 +140,17 @@ def on_grey(c, name: str) -> None:
     """Narrow nets, small batches and short chains, for grey images of 28 × 28, padded to 32."""
     c.data.name = name
     generator, critic, num_steps = (64, 64, 32, 16), (8, 16, 64, 128), 2_000
+    c.eval.num_samples = 10_000
     if "gan" in c:
         critic = (8, 16, 32, 64)
     elif "hat" in c and c.hat.density == "joint":
-        num_steps = 800  # its chains go through the generator
-        c.eval.tasks += ("refinement",)
+        num_steps, c.eval.num_samples = 800, 5_000  # its chains go through the generator
+        c.eval.tasks = ("residual", "chains", "refinement")
     elif "hat" in c:
         generator, num_steps = (256, 128, 64, 16), 3_000
         c.eval.tasks += ("learning_curve",)
     _widths(c, generator=generator, critic=critic, halvings=3)
     _short(c, bank_size=2_000, num_steps=num_steps)
-    c.eval.num_samples = 10_000
 
 
 def on_colour(c, name: str, outside: str) -> None:
@@ -167,7 +169,7 @@ def on_colour(c, name: str, outside: str) -> None:
     c.eval.num_samples = c.eval.fid_reference = 1_000
     c.eval.fid_features = 768
     c.eval.ood_data = (outside, "noise")
-    c.eval.tasks = ("fid", "residual", "learning_curve", "ood")
+    c.eval.tasks = ("fid", "residual", "chains", "learning_curve", "ood")
 
 
 def on_celeb_a(c) -> None:
@@ -176,7 +178,7 @@ def on_celeb_a(c) -> None:
     c.data.crop = 148
     _widths(c, generator=(1024, 512, 256, 128, 64), critic=(64, 128, 256, 512, 1024), halvings=5)
     c.eval.num_samples = 50_000
-    c.eval.tasks = ("fid", "residual")
+    c.eval.tasks = ("fid", "residual", "chains")
 
 
 def on_imagenet(c) -> None:
@@ -187,7 +189,7 @@ def on_imagenet(c) -> None:
     c.train.num_steps = 300_000
     c.eval.prior_steps = 150
     c.eval.num_samples = 50_000
-    c.eval.tasks = ("fid", "residual")
+    c.eval.tasks = ("fid", "residual", "chains")
 
 
 def _widths(c, *, generator, critic, halvings) -> None:
@@ -207,6 +209,7 @@ def _short(c, *, bank_size: int, num_steps: int) -> None:
     if "hat" in c:
         c.hat.bank_size = bank_size
         c.sampler.prior.num_steps = 20
+        c.eval.long_chain_steps, c.eval.long_chain_samples = 500, 200
         c.sampler.prior.step_size = 5e-3
         # Without this noise and with the generator's rate 1e-4 mnist_hat (seed 0) ran away within
         # 800 steps; which of the two keeps it was not looked into.
@@ -244,7 +247,7 @@ def _on_images(side, channels):
     )
     for part in ("generator", "energy"):
         c.model[part].compute_dtype = placeholder(str)
-    c.eval.tasks = ("fd_classifier", "residual")
+    c.eval.tasks = ("fd_classifier", "residual", "chains")
     return c
 
 

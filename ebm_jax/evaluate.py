@@ -20,7 +20,7 @@ from ebm_jax.inference import on_all_devices
 from ebm_jax.preemption import Preemption
 from ebm_jax.reporting.files import write_json
 from ebm_jax.reporting.report import write_report
-from ebm_jax.training_step import init_loop_state
+from ebm_jax.training_step import empty_loop_state
 from ebm_jax.validation import validate, validate_method, validate_with_data
 
 
@@ -44,8 +44,7 @@ def open_context(
     provenance.check_same_run(config, workdir)
     method = methods.build(config)
     batch = data.make_batch(train_set, config.data, config.seed, 0)
-    shapes = init_loop_state(method, batch, jax.random.key(config.seed))
-    shapes = jax.device_get(shapes)
+    shapes = empty_loop_state(method, batch, jax.random.key(config.seed))
     checkpointer = Checkpointer(workdir, read_only=True)
 
     def before(step):

@@ -21,7 +21,13 @@ from ebm_jax.preemption import Preemption
 from ebm_jax.reporting.progress import Progress
 from ebm_jax.reporting.writers import MetricWriter, read_metrics
 from ebm_jax.snapshots import write_snapshot
-from ebm_jax.training_step import LoopState, build_step, empty_metrics, init_loop_state
+from ebm_jax.training_step import (
+    LoopState,
+    build_step,
+    empty_loop_state,
+    empty_metrics,
+    init_loop_state,
+)
 from ebm_jax.validation import validate
 
 _SHOWN = (  # on the progress line, if there
@@ -40,10 +46,10 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
 
     Resume order:
       1. The data set is opened; its size completes the config.
-      2. The method is built and a state made from the seed: its shapes are what is expected. (What
-         a run takes from `train.first_stage` is loaded only when it begins.)
-      3. The newest readable checkpoint replaces that state; an unreadable one is set aside with a
-         warning and the one before it is used. Shapes that do not fit end the run with a sentence.
+      2. The method is built: the shapes of its state are what is expected.
+      3. The newest readable checkpoint is that state; an unreadable one is set aside with a warning
+         and the one before it is used. Shapes that do not fit end the run with a sentence. Without
+         one the state is made from the seed, and from `train.first_stage` where that is named.
       4. metrics.jsonl is cut after the checkpoint's step.
       5. Keys and batches are functions of (seed, roll-backs, step), so there is nothing else to
          restore, and the parameters that come out equal those of an uninterrupted run bit by bit.
@@ -91,13 +97,13 @@ def _train(config: Any, workdir: Path, preemption: Preemption) -> int:
     stride = config.train.steps_per_dispatch
     total = config.train.num_steps
     single = methods.build(config)
-    expected = jax.device_get(init_loop_state(single, batch(0), base_key))
+    expected = empty_loop_state(single, batch(0), base_key)
 
     @functools.cache
     def initial():
         """(the state before any step, where what it takes from another run is from)."""
         if not config.train.first_stage:
-            return expected, None
+            return jax.device_get(init_loop_state(single, batch(0), base_key)), None
 
         def build():
             first = first_stage.load(config, method)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from clu.metrics import Average
 
@@ -51,12 +52,26 @@ def init_loop_state(
     Raises:
       ConfigError: the state would not fit into this machine's memory.
     """
-    init_key = randomness.stream(key, "init")
-    arguments = (init_key, batch) if first is None else (init_key, batch, first)
-    _check_memory(jax.eval_shape(method.init, *arguments))
-    train = jit_once(method.init)(*arguments)
-    _, metrics = jax.eval_shape(method.update, train, batch, key)
-    return LoopState(train=train, metrics=empty_metrics(metrics))
+    arguments = (randomness.stream(key, "init"), batch, *([] if first is None else [first]))
+    _, metrics = _shapes(method, batch, key, *arguments[2:])
+    return LoopState(train=jit_once(method.init)(*arguments), metrics=empty_metrics(metrics))
+
+
+def empty_loop_state(method: Method, batch: dict[str, jax.Array], key: jax.Array) -> LoopState:
+    """Zeros in the shapes of `init_loop_state`, of which nothing is computed: NumPy arrays.
+
+    Args, Raises: as there.
+    """
+    shapes, metrics = _shapes(method, batch, key)
+    train = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    return LoopState(train=train, metrics=jax.device_get(empty_metrics(metrics)))
+
+
+def _shapes(method, batch, key, *first):
+    """Of (the state that `init` makes, the metrics of an update)."""
+    train = jax.eval_shape(method.init, randomness.stream(key, "init"), batch, *first)
+    _check_memory(train)
+    return train, jax.eval_shape(method.update, train, batch, key)[1]
 
 
 def _check_memory(shapes: TrainState) -> None:

@@ -88,6 +88,12 @@ def validate(config: Any) -> None:
         for key, (allowed, what) in _RANGES.items() if hasattr(settings, "items") else ():
             if settings[key] is not None and not allowed(settings[key]):
                 raise ConfigError(f"optim.{group}.{key} is {settings[key]}; it must be {what}.")
+        if hasattr(settings, "items") and 0 < settings.linear_decay_steps < config.train.num_steps:
+            raise ConfigError(
+                f"optim.{group}.linear_decay_steps is {settings.linear_decay_steps}, after which "
+                f"nothing would learn until step {config.train.num_steps} of train.num_steps; set "
+                "it to that, or to 0 for a constant rate."
+            )
     train = config.train
     for name in _DISPATCHED:
         if train[name] % train.steps_per_dispatch:

@@ -125,6 +125,44 @@ def test_hat_ebms_settings_are_the_papers(
 
 
 @pytest.mark.parametrize(
+    "name, critic, generator",
+    [
+        ("cifar10_hat", 4.2, 4.3),
+        ("celeb_a_hat", 19.5, 12.2),
+        ("imagenet_hat", 38.4, 32.2),  # the paper: 32
+        ("imagenet_hat_scaled", 153.7, 124.3),  # twice as wide
+        ("cifar10_refine", 4.2, 4.3),
+        ("celeb_a_refine", 19.5, 12.2),
+        ("cifar10_retrofit", 4.2, 4.2),
+        ("cifar10_sngan", 1.1, 4.3),
+        ("celeb_a_sngan", 19.5, 12.2),
+        ("cifar10_autoencoder", 4.2, 4.2),
+    ],
+)
+def test_hat_ebms_nets_are_of_the_papers_sizes(name, critic, generator):
+    """Millions of parameters, to the digits given; the encoder is in the critic's place."""
+    _, state, _ = state_shapes(get(ROOT / "configs" / f"{name}.py"))
+    sizes = {
+        group: round(sum(leaf.size for leaf in jax.tree.leaves(tree)) / 1e6, 1)
+        for group, tree in state.params.items()
+    }
+    assert sizes.pop("generator") == generator
+    assert list(sizes.values()) == [critic]
+
+
+def test_first_stages_of_hat_ebm_are_the_papers():
+    gan, auto = (get(ROOT / "configs" / f"cifar10_{name}.py") for name in ("sngan", "autoencoder"))
+    assert (gan.gan.discriminator_steps, gan.data.batch_size) == (5, 5 * 64)
+    for group in ("generator", "discriminator"):
+        optimiser = gan.optim[group]
+        assert (optimiser.learning_rate, optimiser.b1, optimiser.b2) == (2e-4, 0.0, 0.9)
+        assert optimiser.linear_decay_steps == gan.train.num_steps
+    assert (auto.autoencoder.latent_noise, auto.autoencoder.weight) == (0.02, 1_000)
+    assert {auto.optim[group].learning_rate for group in ("generator", "inference")} == {1e-4}
+    assert auto.model.latent_sizes == (16 * 16,)
+
+
+@pytest.mark.parametrize(
     "model, baseline",
     [
         ("digits_joint", "digits_hvae"),

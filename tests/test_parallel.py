@@ -130,6 +130,38 @@ def test_sngan_on_two_devices_is_that_on_one():
     assert min(max(jax.tree.leaves(group)) for group in moved.values()) > 1e-2
 
 
+def test_hat_ebm_on_two_devices_is_that_on_one():
+    """Each device holds the whole bank, and the bank that one device would have."""
+    c = hats.synthesis(8, 1)
+    hats.on_digits(c)
+    c.data.batch_size, c.data.num_examples, c.hat.bank_size = 4, 100, 9
+    c.model.generator.hidden = (4, 4)
+    c.model.energy.update(hidden=(4, 4), halvings=1)
+    c.hat.z_step_size, c.hat.temperature = 0.1, 0.1
+    c.sampler.prior.num_steps = 3
+    for group in ("generator", "energy"):
+        c.optim[group].algorithm = "sgd"
+        c.optim[group].learning_rate = 0.01
+    rng = np.random.default_rng(0)
+    batch = {
+        "image": rng.uniform(-1, 1, (4, 8, 8, 1)).astype(np.float32),
+        "label": np.zeros(4, np.int32),
+        "index": np.arange(4),
+    }
+    initial, many, one = on_two_devices(
+        lambda axis: methods.build(c, axis), batch, c.stability, steps=3
+    )
+    for device in range(2):
+        theirs = jax.tree.map(lambda leaf, i=device: np.asarray(leaf)[i], many).train
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4),
+            (theirs.params, theirs.extra),
+            (jax.device_get(one).train.params, jax.device_get(one).train.extra),
+        )
+    before, after = (state.train.extra["training"]["bank"].x for state in (initial, one))
+    assert 4 <= np.any(np.asarray(before != after), axis=(1, 2, 3)).sum() <= 9
+
+
 def test_joint_method_on_two_devices_is_that_on_one():
     config = tiny_config()
     config.train.warmup_steps = 0

@@ -34,6 +34,7 @@ from tests.test_train import tiny_config
         ("optim.energy_l2", float("nan"), "optim.energy_l2 is nan; it must not be negative"),
         ("optim.generator.learning_rate", -1.0, "generator.learning_rate is -1.0; it must be at"),
         ("optim.prior.joint_learning_rate", float("nan"), "prior.joint_learning_rate is nan"),
+        ("optim.energy.linear_decay_steps", 7, "after which nothing would learn until step"),
         ("optim.energy.b1", 5.0, r"optim.energy.b1 is 5.0; it must be in \[0, 1\)"),
         ("optim.energy.decay_per_epoch", 1.5, r"decay_per_epoch is 1.5; it must be in \(0, 1\]"),
     ],

@@ -5,8 +5,9 @@
 
 With τ = 0 the conditional one has z ~ p_0 and x ∝ exp{−H(x)/T} independent of each other (the
 normaliser of p(y|z) does not depend on z: it is that of H, moved by G(z)), so log p(x) = −H(x)/T up
-to a constant. The joint one has no integral along G(z) + y = const unless τ > 0, and none along z
-unless z has a prior: the papers run short chains on it, which never reach its ends.
+to a constant. The joint one is flat along G(z) + y = const unless τ > 0, and even then, where G is
+bounded as these generators are, it does not fall as z grows: it has no integral unless z has a
+prior too. The papers run short chains on it, which never reach its ends.
 """
 
 from collections.abc import Callable

@@ -74,7 +74,7 @@ METHOD_NEEDS = {
     "residual": ("adds_residual", "adds no residual to its generator's images"),
     **dict.fromkeys(
         (
-            *("hierarchy", "interpolation", "latent_classifier", "latent_scatter"),
+            *("diagnostics", "hierarchy", "interpolation", "latent_classifier", "latent_scatter"),
             *("layer_reconstruction", "posterior_inference", "traversal"),
         ),
         ("maps", "has no layers of latents"),

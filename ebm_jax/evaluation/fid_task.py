@@ -58,7 +58,7 @@ def run(context: Context) -> dict:
     cfg = context.config.eval
     features = str(cfg.fid_features)
     sets = image_sets(context)
-    total, used = _counts(context)
+    total, used = counts(context)
     taps = [features, "logits"] if has_taps(["logits"]) else [features]
     extractor = open_extractor(taps, cfg.fid_resize)
     # By the features' layers alone, so that any file with these finds the same reference.
@@ -104,12 +104,12 @@ def run(context: Context) -> dict:
 def name_of(context: Context) -> str:
     """What the number may be called, e.g. `fid50k_train_clean`."""
     cfg = context.config.eval
-    total, used = _counts(context)
+    total, used = counts(context)
     split = context.train_set.split if used == total else f"{context.train_set.split}{short(used)}"
     return metric_name(str(cfg.fid_features), cfg.num_samples, cfg.fid_resize, split)
 
 
-def _counts(context: Context) -> tuple[int, int]:
+def counts(context: Context) -> tuple[int, int]:
     """(training images, how many of them are the reference)."""
     total = context.train_set.num_examples
     return total, min(context.config.eval.fid_reference or total, total)

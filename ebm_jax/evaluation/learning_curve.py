@@ -17,7 +17,7 @@ def run(context: Context) -> dict:
     found: dict[str, dict[int, float]] = {kind: {} for kind in kinds}
     for at in list(last_checkpoints(context, cfg.last_checkpoints)):  # all or none
         for kind in kinds:
-            found[kind][at.step] = yardstick.measure(
+            found[kind][at.step], _ = yardstick.measure(
                 at, "learning_curve", f"{kind}_{at.step}", image_sets(at)[kind]
             )
     shards.remove(context, "learning_curve")
@@ -46,7 +46,7 @@ def run(context: Context) -> dict:
         "network": yardstick.fingerprint,
         "protocol": (
             f"{yardstick.words}; {cfg.num_samples} samples at each of the last {len(steps)} "
-            f"checkpoints, {set_words(context, ())}"
+            f"checkpoints, {set_words(context, {})}"
         ),
         "figures": {
             "learning_curve.png": f"{metric} of samples at the last {len(steps)} checkpoints."

@@ -57,7 +57,7 @@ def run(context: Context) -> dict:
             f"in: {len(examined)} images of {context.eval_set.name} {context.eval_set.split}; out: "
             + ", ".join(f"{found['num_out']} of {found['data']}" for found in sets.values())
             + f", split {config.eval.ood_split} (centre square, the model's size); as many of "
-            f"either as of the smaller side; {_score_words(config)}{draws_words(context)}; "
+            f"either as of the smaller side; {_score_words(context)}{draws_words(context)}; "
             f"95 % intervals of {config.eval.bootstrap} stratified bootstrap resamples; averaged "
             "weights"
         ),
@@ -125,7 +125,10 @@ def _advice(message: str) -> str:
     return message.replace("data.name", "eval.ood_data")
 
 
-def _score_words(config) -> str:
+def _score_words(context: Context) -> str:
+    config = context.config
+    if context.method.posterior is None:
+        return "score: the energy of the image, higher = out of distribution; "
     if len(config.model.latent_sizes) == 1:
         return "score −L^{>0}, higher = out of distribution; "
     return (

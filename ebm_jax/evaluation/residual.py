@@ -13,12 +13,12 @@ from ebm_jax.evaluation.wording import chain_words
 from ebm_jax.reporting.curves import plot_profile
 from ebm_jax.reporting.grids import image_grid, save_png, strip
 
-_KEPT = 10  # images along the chain, or a few more where it does not split into so many parts
+_KEPT = 10  # images along the chain; more where its length has no divisor that gives so many
 _SHOWN = 8
 
 
 def run(context: Context) -> dict:
-    """Root mean squares of what is added and of how far G(z) moves; three figures."""
+    """Root mean squares of y and, where z moves, of how far G(z) does; three figures."""
     cfg, method = context.config, context.method
     steps = cfg.eval.prior_steps or cfg.sampler.prior.num_steps
     every = spacing(steps)
@@ -27,13 +27,15 @@ def run(context: Context) -> dict:
     plain = sample_chunks(context, "residual", count, size, prior="gaussian")
     options = dict(prior="ebm", num_steps=steps, keep_every=every)
     moving = sample_chunks(context, "residual", count, size, **options)
-    squares: dict[str, list[float]] = {"residual": [], "generator_moved": []}
+    squares: dict[str, list[float]] = {"residual": []}
     scores, shown = [], []
     for start, chunk in zip(plain, moving, strict=True):
         y = chunk.latents["y"]
         generated = chunk.images - y
         squares["residual"].extend(_squares(y))
-        squares["generator_moved"].extend(_squares(generated - start.images))
+        if np.any(chunk.latents["z"] != start.latents["z"]):
+            moved = squares.setdefault("generator_moved", [])
+            moved.extend(_squares(generated - start.images))
         chain = np.concatenate([start.images[None], chunk.trajectory])  # [1 + kept, n, H, W, C]
         scores.append(np.stack([_scores(context, images) for images in chain]))
         for i in range(min(max(_SHOWN - len(shown), 0), len(y))):
@@ -52,8 +54,8 @@ def run(context: Context) -> dict:
         "num_samples": count,
         "protocol": (
             f"{count} chains from G(z), z ~ N(0, I), {chain_words(cfg.sampler.prior, steps)}"
-            f"{method.chain_detail}; root mean square, pixels in [-1, 1], of y at the end and of "
-            "the change of G(z); averaged weights"
+            f"{method.chain_detail}; root mean square, pixels in [-1, 1], of y at the end and, "
+            "where z moves, of the change of G(z); averaged weights"
         ),
         "figures": {
             "residual_chain.png": "A chain a row: G(z) at the start, then G(z) + y to its end.",

@@ -43,8 +43,10 @@ class Yardstick(NamedTuple):
     extract: Callable[[np.ndarray], dict[str, np.ndarray]]
     distance: Callable[[Iterator[dict[str, np.ndarray]]], float]
 
-    def measure(self, context: Context, task: str, name: str, images: ImageSet) -> float:
-        """The distance of a set; NaN where a pixel is not finite.
+    def measure(
+        self, context: Context, task: str, name: str, images: ImageSet
+    ) -> tuple[float, list[np.ndarray]]:
+        """(the distance of a set, NaN where a pixel is not finite; its first `eval.grid` images).
 
         Args:
           context: the checkpoint.
@@ -54,7 +56,7 @@ class Yardstick(NamedTuple):
         seen = Seen()
         chunks = set_features(context, task, name, images, self.extract, network=self.fingerprint)
         distance = self.distance(seen.of(chunks))
-        return distance if seen.finite else float("nan")
+        return distance if seen.finite else float("nan"), seen.images
 
 
 def check(config: Any, dataset: Any) -> None:
@@ -77,8 +79,9 @@ def yardstick_of(context: Context) -> Yardstick:
         judge = judge_of(context)
         return Yardstick(
             "fd_classifier",
-            "Fréchet distance in the features of a classifier trained on "
-            f"{context.train_set.name}, not FID",
+            f"Fréchet distance in the {judge.reference.mean.shape[0]} penultimate features of a "
+            f"classifier trained on {context.train_set.name}, from all "
+            f"{context.train_set.num_examples} training images; not FID",
             judge.fingerprint,
             lambda images: {"features": features_of(judge, to_unit(context, images))},
             lambda chunks: distance_of_features(judge, (chunk["features"] for chunk in chunks)),
@@ -87,6 +90,7 @@ def yardstick_of(context: Context) -> Yardstick:
     features = str(cfg.fid_features)
     extractor = open_extractor([features], cfg.fid_resize)
     reference = reference_of(context, extractor, features, cfg.fid_reference)
+    total, used = fid_task.counts(context)
 
     def distance(chunks):
         accumulator = empty_accumulator(int(features))
@@ -96,7 +100,8 @@ def yardstick_of(context: Context) -> Yardstick:
 
     return Yardstick(
         fid_task.name_of(context),
-        protocol(features, cfg.fid_resize, extractor.fingerprint),
+        f"{protocol(features, cfg.fid_resize, extractor.fingerprint)}; from "
+        f"{used} of {total} images of split {context.train_set.split}",
         extractor.fingerprint,
         lambda images: extractor(data.to_uint8(np.nan_to_num(images), context.config.data.range)),
         distance,

@@ -25,10 +25,7 @@ def in_parts(gradients: Callable[[Any], Any], batch: Any, parts: int) -> Any:
     """
     if parts == 1:
         return gradients(batch)
-    size = jax.tree.leaves(batch)[0].shape[0]
-    if size % parts:
-        raise ValueError(f"a batch of {size} does not split into {parts} parts.")
-    split = jax.tree.map(lambda leaf: leaf.reshape(parts, -1, *leaf.shape[1:]), batch)
+    split = _split(batch, parts)
     shapes = jax.eval_shape(gradients, jax.tree.map(lambda leaf: leaf[0], split))
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
@@ -36,3 +33,28 @@ def in_parts(gradients: Callable[[Any], Any], batch: Any, parts: int) -> Any:
         return jax.tree.map(lambda t, g: t + g / parts, total, gradients(part)), None
 
     return jax.lax.scan(add, zeros, split)[0]
+
+
+def joined_parts(function: Callable[[Any], tuple[Any, Any]], batch: Any, parts: int) -> Any:
+    """(results of all examples, mean of the metrics) of `function` on equal parts of a batch.
+
+    Args:
+      function: batch → (tree of arrays [B, ...], tree of means over the batch).
+      batch, parts: as in `in_parts`.
+
+    Raises:
+      ValueError: B does not split into so many parts.
+    """
+    if parts == 1:
+        return function(batch)
+    results, metrics = jax.lax.map(function, _split(batch, parts))
+    joined = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), results)
+    return joined, jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
+
+
+def _split(batch, parts):
+    """Leaves [B, ...] → [parts, B / parts, ...]."""
+    size = jax.tree.leaves(batch)[0].shape[0]
+    if size % parts:
+        raise ValueError(f"a batch of {size} does not split into {parts} parts.")
+    return jax.tree.map(lambda leaf: leaf.reshape(parts, -1, *leaf.shape[1:]), batch)

@@ -48,7 +48,7 @@ class Samples(NamedTuple):
     """Drawn images and how they came about.
 
     Attributes:
-      images: [n, H, W, C] in [-1, 1].
+      images: [n, H, W, C] in the data's range or beyond it, not clipped.
       latents: the method's latents, leaves [n, ...].
       info: the chain's last Info [n], or None when no chain ran.
       trajectory: images along the chain [kept, n, H, W, C], or None.
@@ -177,6 +177,11 @@ def first_state(params: Any, opt_state: Any, extra: Any) -> TrainState:
     return TrainState(zero, params, opt_state, params, extra, zero, zero, zero)
 
 
+def initial_latents(keys: jax.Array, name: str, shape: tuple[int, ...]) -> jax.Array:
+    """z ~ N(0, I) of every example, [B, *shape], by the stream `name` of its key."""
+    return normal_like(randomness.streams(keys, name), jnp.zeros((keys.shape[0], *shape)))
+
+
 def plain_samples(decode: Callable[..., jax.Array], latent_shape: tuple[int, ...]) -> Callable:
     """`Method.sample` of a method without chains: decode(state, z) of z ~ N(0, I)."""
 
@@ -192,7 +197,7 @@ def plain_samples(decode: Callable[..., jax.Array], latent_shape: tuple[int, ...
         keep_images=True,
     ):
         keys = randomness.per_example(key, start + jnp.arange(n))
-        z = normal_like(randomness.streams(keys, "start"), jnp.zeros((n, *latent_shape)))
+        z = initial_latents(keys, "start", latent_shape)
         return Samples(decode(state, z), {"z": z}, None, None, None)
 
     return sample

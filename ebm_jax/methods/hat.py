@@ -16,7 +16,7 @@ from ebm_jax.densities.gaussian import standard_normal_log_prob
 from ebm_jax.densities.hat import hat_log_prob
 from ebm_jax.errors import ConfigError
 from ebm_jax.methods import bank as banks
-from ebm_jax.methods.accumulation import in_parts
+from ebm_jax.methods.accumulation import in_parts, joined_parts
 from ebm_jax.methods.bank import Bank
 from ebm_jax.methods.base import (
     InferenceState,
@@ -25,6 +25,7 @@ from ebm_jax.methods.base import (
     TrainState,
     check_images,
     first_state,
+    initial_latents,
 )
 from ebm_jax.methods.metrics import chain_metrics
 from ebm_jax.methods.optimisers import optimisers_of
@@ -33,6 +34,7 @@ from ebm_jax.samplers import Move, alternating, normal_like, run_chain
 
 DENSITIES = ("conditional", "joint")
 GENERATOR_SETTINGS = (
+    "data.name",
     "data.image_size",
     "data.channels",
     "data.range",
@@ -64,10 +66,6 @@ def build(config, axis_name: str | None = None) -> Method:
 
     optimiser = optimisers_of(config)
 
-    def latents(keys, name):
-        zeros = jnp.zeros((keys.shape[0], *generator.latent_shape))
-        return normal_like(randomness.streams(keys, name), zeros)
-
     def generator_of(params, extra):
         return functools.partial(generator.generate, params["generator"], extra["statistics"])
 
@@ -82,7 +80,7 @@ def build(config, axis_name: str | None = None) -> Method:
         extra = {"statistics": statistics}
         if cooperative:
             keys = randomness.per_example(key, jnp.arange(cfg.bank_size))
-            z = latents(keys, "bank")
+            z = initial_latents(keys, "bank", generator.latent_shape)
             generate = generator_of(params, extra)
             x = jax.lax.map(lambda one: generate(one[None])[0], z, batch_size=_CHUNK)
             extra["training"] = {"bank": Bank(z, x)}
@@ -91,13 +89,13 @@ def build(config, axis_name: str | None = None) -> Method:
 
     def run(params, extra, keys, num_steps, tau, keep_every=0):
         """(chain from z ~ N(0, I) and y = 0, G along it): positions are {"z", "y"}."""
-        z = latents(keys, "start")
+        z = initial_latents(keys, "start", generator.latent_shape)
         generate = generator_of(params, extra)
         image = generate(z)
-        along = generate if cfg.z_step_size else lambda _: image  # G(z) once, where z stays
+        image_of = generate if cfg.z_step_size else lambda _: image  # G(z) once, where z stays
         log_prob = hat_log_prob(
             functools.partial(critic.apply, params["energy"]),
-            along,
+            image_of,
             temperature=cfg.temperature,
             tau=tau,
             log_prior=_log_prior if cooperative and cfg.z_step_size else None,
@@ -108,14 +106,14 @@ def build(config, axis_name: str | None = None) -> Method:
         chain = run_chain(
             alternating(log_prob, moves), keys, start, num_steps, keep_every=keep_every
         )
-        return chain, along
+        return chain, image_of
 
     def negatives(state, batch, key):
         """(this device's pairs of a step, the chain's metrics)."""
         keys = randomness.per_example(key, batch["index"])
-        chain, along = run(state.params, state.extra, keys, chain_cfg.num_steps, cfg.tau)
+        chain, image_of = run(state.params, state.extra, keys, chain_cfg.num_steps, cfg.tau)
         z = chain.position["z"]
-        return Bank(z, along(z) + chain.position["y"]), chain_metrics("prior", chain.info)
+        return Bank(z, image_of(z) + chain.position["y"]), chain_metrics("prior", chain.info)
 
     def energy_gradient(params, batch, key):
         """Of mean H(data + noise) − mean H(chain's ends); T is put in by `update`."""
@@ -146,7 +144,7 @@ def build(config, axis_name: str | None = None) -> Method:
     def update(state: TrainState, batch, key):
         """One step: H from the chains' ends, then G from the bank, then the ends into the bank."""
         parts = config.train.accumulate
-        pairs, metrics = _chained(lambda part: negatives(state, part, key), batch, parts)
+        pairs, metrics = joined_parts(lambda part: negatives(state, part, key), batch, parts)
         batch = {**batch, "negative": pairs.x}
         gradients, found = in_parts(
             lambda part: energy_gradient(state.params["energy"], part, key), batch, parts
@@ -167,8 +165,9 @@ def build(config, axis_name: str | None = None) -> Method:
         params, opt_state = dict(state.params), {}
         for group in learned:
             metrics[f"grad_norm/{group}"] = optax.tree.norm(grads[group])
-            if group == "energy":  # Adam's ε is the only place where T matters
-                grads[group] = jax.tree.map(lambda g: g / cfg.temperature, grads[group])
+        # Under Adam this matters beside its ε alone.
+        grads["energy"] = jax.tree.map(lambda g: g / cfg.temperature, grads["energy"])
+        for group in learned:
             backs_off = group == "energy"  # the negative phase is where learning runs away
             factor = config.stability.energy_backoff**state.rollbacks if backs_off else 1.0
             params[group], opt_state[group] = optimiser(group).update(
@@ -191,14 +190,14 @@ def build(config, axis_name: str | None = None) -> Method:
             raise ConfigError(f"prior is '{prior}'; use 'ebm' or 'gaussian'.")
         keys = randomness.per_example(key, start + jnp.arange(n))
         if prior == "gaussian":
-            z = latents(keys, "start")
+            z = initial_latents(keys, "start", generator.latent_shape)
             images = generator_of(state.params, state.extra)(z)
             return Samples(images, {"z": z, "y": jnp.zeros_like(images)}, None, None, None)
         steps = num_steps or config.eval.prior_steps or chain_cfg.num_steps
-        chain, along = run(state.params, state.extra, keys, steps, sampling_tau, keep_every)
+        chain, image_of = run(state.params, state.extra, keys, steps, sampling_tau, keep_every)
 
         def images_of(position):
-            return along(position["z"]) + position["y"]
+            return image_of(position["z"]) + position["y"]
 
         trajectory = None
         if chain.trajectory is not None and keep_images:
@@ -213,6 +212,7 @@ def build(config, axis_name: str | None = None) -> Method:
         )
 
     def log_score(state: InferenceState, images, key, index, k=0):
+        # log p(x) up to a constant for the conditional density with τ = 0, for others the energy.
         if k:
             raise ConfigError(f"k is {k}; Hat EBM's score of an image has no layers, use 0.")
         return -critic.apply(state.params["energy"], images) / cfg.temperature
@@ -246,16 +246,6 @@ def _log_prior(z):
     return standard_normal_log_prob(z.reshape(z.shape[0], -1))
 
 
-def _chained(negatives, batch, parts):
-    """Pairs and metrics of a batch, its chains run in so many equal parts."""
-    if parts == 1:
-        return negatives(batch)
-    split = jax.tree.map(lambda leaf: leaf.reshape(parts, -1, *leaf.shape[1:]), batch)
-    pairs, metrics = jax.lax.map(negatives, split)
-    joined = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), pairs)
-    return joined, jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
-
-
 def _check(config) -> None:
     """Raises ConfigError for settings that make no sense."""
     cfg, chain = config.hat, config.sampler.prior
@@ -269,8 +259,12 @@ def _check(config) -> None:
         )
     if not cfg.temperature > 0:
         raise ConfigError(f"hat.temperature is {cfg.temperature}; it must be positive.")
-    for name in ("tau", "z_step_size", "data_noise", "generator_weight"):
-        if cfg[name] < 0:
+    if not config.model.energy.enabled:
+        raise ConfigError(
+            "model.energy.enabled is False, but Hat EBM is its energy; leave it True."
+        )
+    for name in ("tau", "eval_tau", "z_step_size", "data_noise", "generator_weight"):
+        if cfg[name] is not None and cfg[name] < 0:
             raise ConfigError(f"hat.{name} is {cfg[name]}; it must not be negative.")
     if cfg.density == "conditional" and cfg.bank_size < config.data.batch_size:
         raise ConfigError(

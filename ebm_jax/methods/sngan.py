@@ -15,12 +15,12 @@ from ebm_jax.methods.base import (
     TrainState,
     check_images,
     first_state,
+    initial_latents,
     plain_samples,
 )
 from ebm_jax.methods.optimisers import optimisers_of
 from ebm_jax.models import hat
 from ebm_jax.nn.spectral import init_vectors, spectral_normalise
-from ebm_jax.samplers import normal_like
 
 _GROUPS = ("generator", "discriminator")
 
@@ -58,10 +58,6 @@ def build(config, axis_name: str | None = None) -> Method:
 
     optimiser = optimisers_of(config)
 
-    def latents(keys, name):
-        zeros = jnp.zeros((keys.shape[0], *generator.latent_shape))
-        return normal_like(randomness.streams(keys, name), zeros)
-
     def mean(tree):
         return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
@@ -80,7 +76,9 @@ def build(config, axis_name: str | None = None) -> Method:
         """One step of D on a part: (state, metrics)."""
         keys = randomness.per_example(key, part["index"])
         params, statistics = state.params["generator"], state.extra["statistics"]
-        fake, _ = generator.learn(params, statistics, latents(keys, "discriminator"))
+        fake, _ = generator.learn(
+            params, statistics, initial_latents(keys, "discriminator", generator.latent_shape)
+        )
 
         def loss_fn(params):
             normalised, vectors = spectral_normalise(params, state.extra["training"]["spectral"])
@@ -107,7 +105,8 @@ def build(config, axis_name: str | None = None) -> Method:
         """One step of G on as many latents as a part has examples: (state, metrics)."""
         vectors = state.extra["training"]["spectral"]
         discriminator, _ = spectral_normalise(state.params["discriminator"], vectors)
-        z = latents(randomness.per_example(key, part["index"]), "generator")
+        keys = randomness.per_example(key, part["index"])
+        z = initial_latents(keys, "generator", generator.latent_shape)
 
         def loss_fn(params):
             images, statistics = generator.learn(params, state.extra["statistics"], z)

@@ -183,9 +183,9 @@ def rows_of(workdirs: list[str | Path], task: str, config: str) -> list[dict]:
       config: the config file, as the README is to name it.
 
     Returns:
-      One row per numeric variant: mean over runs, standard deviation over runs (ddof 1, null for
-      one run), mean minutes of a run and of its evaluation (null unless all are logged); `paper`
-      is null.
+      One row per numeric variant: mean over runs, standard deviation over runs (ddof 1; of one run
+      that of the evaluation itself, or null), mean minutes of a run and of its evaluation (null
+      unless all are logged); `paper` is null.
 
     Raises:
       ConfigError: a run is unfinished or untraceable, or the runs differ in more than their seed.
@@ -196,6 +196,7 @@ def rows_of(workdirs: list[str | Path], task: str, config: str) -> list[dict]:
     minutes = _mean([run.record.minutes for run in runs])
     seconds = _mean([run.evaluation.get("seconds") for run in runs])
     rows = []
+    within = first.evaluation.get("deviations", {})  # e.g. over sets of samples
     for variant in first.values:
         values = [run.values[variant] for run in runs]
         rows.append(
@@ -207,7 +208,7 @@ def rows_of(workdirs: list[str | Path], task: str, config: str) -> list[dict]:
                 "variant": variant,
                 "metric": first.evaluation.get("metric") or task,
                 "value": statistics.fmean(values),
-                "std": statistics.stdev(values) if len(values) > 1 else None,
+                "std": statistics.stdev(values) if len(values) > 1 else within.get(variant),
                 "seeds": [run.seed for run in runs],
                 "paper": None,
                 "protocol": first.evaluation.get("protocol"),

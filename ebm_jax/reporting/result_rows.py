@@ -56,10 +56,11 @@ def _fault(row) -> str | None:
         return f"has seeds={seeds!r}, which must be a list of whole numbers"
     if len(set(seeds)) != len(seeds):
         return f"has seeds={seeds}, of which some are the same"
-    if len(seeds) == 1 and row["std"] is not None:
-        return f"has std={row['std']!r} from one seed, which must be null"
-    if len(seeds) > 1 and not (_is_number(row["std"]) and row["std"] >= 0):
-        return f"has std={row['std']!r} from {len(seeds)} seeds, which must be a number from 0 up"
+    if row["std"] is None:
+        if len(seeds) > 1:
+            return f"has std=None from {len(seeds)} seeds, which must be a number from 0 up"
+    elif not (_is_number(row["std"]) and row["std"] >= 0):
+        return f"has std={row['std']!r}, which must be a number from 0 up"
     if not (row["paper"] is None or isinstance(row["paper"], str) or _is_number(row["paper"])):
         return f"has paper={row['paper']!r}, which must be a number, text or null"
     if not (row["evaluation_commit"] is None or isinstance(row["evaluation_commit"], str)):
@@ -76,8 +77,9 @@ def validate(rows: list[dict]) -> None:
     """Checks rows of results.
 
     Args:
-      rows: dicts with exactly the keys `KEYS`; `std` is null with one seed and a number with more,
-        `paper`, `hardware`, `minutes` and what is said of the evaluation may be null.
+      rows: dicts with exactly the keys `KEYS`; `std` is a number with several seeds and may be one
+        with a single seed (the protocol says over what), `paper`, `hardware`, `minutes` and what is
+        said of the evaluation may be null.
 
     Raises:
       ConfigError: names the first row that is wrong, and how.

@@ -128,8 +128,8 @@ def render(rows: list[dict]) -> str:
         title = f"{heading}one class" if table is _left_out_table else heading
         lines += [f"**{_cell(title)}**", "", *table(mine, notes), ""]
     lines += [
-        "Mean ± standard deviation over seeds; minutes are those of one training run, then of the "
-        "task.",
+        "Mean ± standard deviation over seeds, or over what the note says; minutes are those of "
+        "one training run, then of the task.",
         "",
     ]
     lines += ["How each metric was measured:", ""]

@@ -94,7 +94,8 @@ def langevin(
       log_prob: position → [B]; for an energy H pass −H.
       step_size: see `coefficients`.
       convention: "std" or "variance".
-      temperature: T of Hat EBM; the chain targets log p / T.
+      temperature: the chain targets log p / temperature (Hat EBM's T divides H alone, so it is
+        part of its density: densities/hat.py).
       noise_scale: factor on the noise (1 = Langevin, 0 = gradient ascent).
       clip: largest per-example L2 norm of the scaled gradient, 0 = off (Hat EBM: 2.5).
 

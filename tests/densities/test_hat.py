@@ -81,6 +81,18 @@ def test_joint_density_is_improper_without_tau_and_prior(tau, prior, rank):
     assert np.linalg.matrix_rank(hessian, tol=1e-3) == rank
 
 
+@pytest.mark.parametrize("log_prior", [None, standard_normal_log_prob])
+def test_a_bounded_generator_leaves_z_without_an_integral_unless_it_has_a_prior(log_prior):
+    """τ > 0 alone does not do it: along a ray of z the log density tends to a constant."""
+    log_prob = hat_log_prob(
+        energy, lambda z: jnp.tanh(generate(z)), temperature=T, tau=0.7, log_prior=log_prior
+    )
+    far = jnp.array([20.0, 40.0])[:, None] * jnp.array([[0.6, -0.8]])
+    near, further = log_prob({"z": far, "y": jnp.full((2, DX), 0.1)})
+    expected = 0.0 if log_prior is None else -(40.0**2 - 20.0**2) / 2
+    assert float(further - near) == pytest.approx(expected, abs=1e-2)
+
+
 def test_z_stays_where_it_does_not_move():
     """Synthesis: y alone moves, and x still has the energy's moments at every z."""
     log_prob = hat_log_prob(energy, generate, temperature=T)

@@ -24,13 +24,14 @@ def test_means_and_spreads_are_of_sets_drawn_by_different_randomness(config, tmp
     config.eval.sample_sets = 4
     found = evaluate(config, shutil.copytree(trained_workdir(), tmp_path / "run"))
     sets, results = found["refinement"]["sets"], found["refinement"]["results"]
+    deviations = found["refinement"]["deviations"]
     for kind in ("gaussian_prior", "ebm_prior"):
         assert sets[kind][0] == pytest.approx(found["fd_classifier"][kind], rel=1e-6)
         assert len(set(sets[kind])) == 4
     changes = [b - a for a, b in zip(sets["gaussian_prior"], sets["ebm_prior"], strict=True)]
     for name, values in {**sets, "change": changes}.items():
         assert results[name] == pytest.approx(statistics.fmean(values))
-        assert results[f"{name}_std"] == pytest.approx(statistics.stdev(values))
+        assert deviations[name] == pytest.approx(statistics.stdev(values))
     assert "over 4 sets" in found["refinement"]["protocol"]
 
 

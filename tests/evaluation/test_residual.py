@@ -6,7 +6,7 @@ import pytest
 
 from configs import hats
 from ebm_jax import data, methods
-from ebm_jax.evaluation import ood, residual
+from ebm_jax.evaluation import chains, ood, residual
 from ebm_jax.evaluation.context import Context
 from ebm_jax.evaluation.scoring import scored
 from ebm_jax.inference import on_all_devices
@@ -35,6 +35,30 @@ def context(tmp_path_factory):
     return Context(
         c, on_all_devices(method), methods.inference_state(state), 0, folder, train, test, int
     )
+
+
+def test_a_generator_whose_z_stays_has_not_moved(context):
+    with context.config.unlocked():
+        c = context.config.copy_and_resolve_references()
+    c.hat.z_step_size = 0.0
+    still = context._replace(config=c, method=on_all_devices(methods.build(c)))
+    assert set(residual.run(still)["results"]) == {"residual"}
+
+
+def test_long_chains_of_images_and_residuals(context):
+    """Task `chains`, whose positions are here {"z", "y"}."""
+    c = context.config
+    c.eval.update(long_chain_steps=50, long_chain_samples=70)
+    found = chains.run(context)
+    method, state = context.method, context.state
+    key = residual.task_key(context, "chains")
+    end = method.sample(state, key, 70, prior="ebm", num_steps=50)
+    expected = np.mean(method.energy(state, end.latents))
+    assert found["chains"]["long"]["energy_mean"] == pytest.approx(float(expected), rel=1e-4)
+    assert found["chains"]["long"]["steps"] == 50 and found["chains"]["short"]["steps"] == STEPS
+    assert "T = 10" in found["protocol"]
+    for figure in found["figures"]:
+        assert (context.folder / figure).stat().st_size > 1_000
 
 
 def test_numbers_are_those_of_the_chains(context):
@@ -67,7 +91,7 @@ def test_ood_is_by_the_energy_alone(context):
     context = context._replace(config=config)
     result = ood.run(context)
     assert list(result["results"]) == ["noise/-L>0"]
-    assert "score −L^{>0}" in result["protocol"] and "no latents inferred" in result["protocol"]
+    assert "score: the energy" in result["protocol"] and "no latents inferred" in result["protocol"]
     (inside, outside) = (context.eval_set, ood.open_outsides(config)["noise"])
     examined = scored(context, inside, outside)
     energies = []

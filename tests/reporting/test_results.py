@@ -45,8 +45,8 @@ def row(**changes):
         ({"value": float("nan")}, "value=nan"),
         ({"value": True}, "value=True"),
         ({"std": None}, "from 3 seeds"),
-        ({"std": -1.0}, "from 3 seeds"),
-        ({"seeds": [1]}, "from one seed"),
+        ({"std": -1.0}, "has std=-1.0"),
+        ({"seeds": [1], "std": "2"}, "has std='2'"),
         ({"seeds": []}, "seeds="),
         ({"seeds": [1, 1, 2]}, "some are the same"),
         ({"protocol": None}, "protocol=None"),
@@ -202,6 +202,11 @@ def test_runs_become_rows(tmp_path, fake):
     assert len(again) == 2
     assert (again[0]["value"], again[0]["std"], again[0]["seeds"]) == (6.0, None, [3])
     assert again[0]["paper"] == 4.5
+    found = fake.evaluation(seed=3) | {"deviations": {"ebm_prior": 0.7}}
+    (path,) = (runs[0] / "eval").glob("fd_classifier.json")
+    path.write_text(json.dumps(found))  # one run, whose evaluation knows a spread of its own
+    record("fd_classifier", "configs/x.py", runs[:1], results)
+    assert [r["std"] for r in json.loads(results.read_text())] == [0.7, None]
 
 
 def test_named_results_become_rows_too(tmp_path, fake):
