@@ -25,7 +25,7 @@ def context(tmp_path_factory):
     c.model.generator.hidden = (4, 4)
     c.model.energy.update(hidden=(4, 4), halvings=1)
     c.sampler.prior.step_size = 0.3
-    c.sampler.prior.num_steps = STEPS
+    c.sampler.prior.num_steps, c.eval.prior_steps = STEPS, None
     c.eval.hierarchy_samples, c.eval.batch_size = COUNT, 4  # the last chunk is not full
     train, test = (data.open_dataset(c.data, split) for split in ("train", "test"))
     c.data.num_examples = train.num_examples
@@ -51,7 +51,7 @@ def test_long_chains_of_images_and_residuals(context):
     c.eval.update(long_chain_steps=50, long_chain_samples=70)
     found = chains.run(context)
     method, state = context.method, context.state
-    key = residual.task_key(context, "chains")
+    key = residual.task_key(context, "samples")
     end = method.sample(state, key, 70, prior="ebm", num_steps=50)
     expected = np.mean(method.energy(state, end.latents))
     assert found["chains"]["long"]["energy_mean"] == pytest.approx(float(expected), rel=1e-4)
