@@ -27,8 +27,9 @@ def prepare(workdir: str | Path) -> Path:
         probe.write_text("yes")
         probe.unlink()
     except OSError as error:
+        reason = "it is a file" if path.is_file() else error.strerror
         raise ConfigError(
-            f"the workdir '{path}' cannot be written ({error.strerror}); choose another --workdir."
+            f"the workdir '{path}' cannot be written ({reason}); choose another --workdir."
         ) from error
     return path
 

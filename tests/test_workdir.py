@@ -16,11 +16,11 @@ def test_folder_is_made_and_left_empty(tmp_path):
     assert list(path.iterdir()) == []
 
 
-@pytest.mark.parametrize("below", ["", "run"])
-def test_file_in_the_way(tmp_path, below):
+@pytest.mark.parametrize("below, why", [("", "it is a file"), ("run", "Not a directory")])
+def test_file_in_the_way(tmp_path, below, why):
     file = tmp_path / "file"
     file.write_text("precious")
-    with pytest.raises(ConfigError, match="the workdir '.*file.*' cannot be written"):
+    with pytest.raises(ConfigError, match=f"the workdir '.*file.*' cannot be written .{why}"):
         workdirs.prepare(file / below)
     assert file.read_text() == "precious"
 
