@@ -33,11 +33,12 @@ def values_of(evaluation: dict) -> dict[str, float]:
 
 
 def _command(info: dict) -> str:
-    """A command; of an absolute workdir the last folder is kept, the rest is the host's."""
+    """A command; of an absolute run's folder the last part is kept, the rest is the host's."""
     command = info.get("command") or ""
     words = list(map(str, command)) if isinstance(command, list) else shlex.split(command)
     command = " ".join(map(_quoted, words))
-    return re.sub(r"(--workdir[= ])/\S*?([^/\s]+)/?(?=\s|$)", r"\1runs/\2", command)
+    folder = r"(--workdir[= ]|\.first_stage[= ])/\S*?([^/\s]+(?:/export)?)/?(?=\s|$)"
+    return re.sub(folder, r"\1runs/\2", command)
 
 
 def _quoted(word: str) -> str:

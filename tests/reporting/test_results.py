@@ -244,6 +244,23 @@ def test_an_evaluation_of_its_own_is_told_with_its_commit_and_command(tmp_path, 
     )
 
 
+@pytest.mark.parametrize(
+    "given, told",
+    [
+        ("/home/me/runs/gan", "runs/gan"),
+        ("/home/me/runs/gan/export", "runs/gan/export"),
+        ("runs/gan", "runs/gan"),
+    ],
+)
+def test_a_first_stages_folder_is_told_without_the_hosts_part(tmp_path, fake, given, told):
+    first = "python -m ebm_jax.main --config configs/x.py --workdir runs/s1"
+    flag = "--config.train.first_stage="
+    origin = {"command": f"{first} {flag}{given} --config.seed=2", "git_commit": fake.COMMIT}
+    run = fake.make_run(tmp_path / "s1", result=fake.evaluation(origin=origin))
+    command = record("fd_classifier", "configs/x.py", [run], tmp_path / "r.json")[0]["command"]
+    assert command == f"{first} && {first} {flag}{told} --config.seed=2"
+
+
 def test_merging_replaces_a_subject_and_keeps_the_others():
     old = [row(), row(variant="reconstruction"), row(dataset="svhn")]
     merged = merge(old, [row(value=1.0, paper=None)])
