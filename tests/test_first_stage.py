@@ -93,6 +93,12 @@ def test_other_settings_are_named(trained):
         first_stage.load(c, methods.build(c))
 
 
+def test_generator_of_another_data_set_is_refused(trained):
+    c = refinement(trained, data__name="npz:elsewhere.npz")
+    with pytest.raises(ConfigError, match="data.name is digits there and npz:elsewhere.npz here"):
+        first_stage.load(c, methods.build(c))
+
+
 def test_run_goes_on_with_its_own_first_stage_only(trained, tmp_path):
     train(refinement(trained), tmp_path / "second")
     other = refinement(trained / "export", train__num_steps=4)

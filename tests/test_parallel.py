@@ -102,6 +102,11 @@ def test_noise_of_an_example_does_not_depend_on_its_device():
     assert len(np.unique(one.train.extra["drawn"])) == 8
 
 
+def random_batch(count):
+    image = np.random.default_rng(0).uniform(-1, 1, (count, 8, 8, 1)).astype(np.float32)
+    return {"image": image, "label": np.zeros(count, np.int32), "index": np.arange(count)}
+
+
 def test_sngan_on_two_devices_is_that_on_one():
     """Each of the discriminator's steps has the same examples, and batch statistics of all."""
     c = hats.sngan(8, 1)
@@ -112,14 +117,8 @@ def test_sngan_on_two_devices_is_that_on_one():
     for group in ("generator", "discriminator"):
         c.optim[group].algorithm = "sgd"
         c.optim[group].learning_rate = 0.1
-    rng = np.random.default_rng(0)
-    batch = {
-        "image": rng.uniform(-1, 1, (12, 8, 8, 1)).astype(np.float32),
-        "label": np.zeros(12, np.int32),
-        "index": np.arange(12),
-    }
     initial, many, one = on_two_devices(
-        lambda axis: methods.build(c, axis), batch, c.stability, steps=2
+        lambda axis: methods.build(c, axis), random_batch(12), c.stability, steps=2
     )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
@@ -142,14 +141,8 @@ def test_hat_ebm_on_two_devices_is_that_on_one():
     for group in ("generator", "energy"):
         c.optim[group].algorithm = "sgd"
         c.optim[group].learning_rate = 0.01
-    rng = np.random.default_rng(0)
-    batch = {
-        "image": rng.uniform(-1, 1, (4, 8, 8, 1)).astype(np.float32),
-        "label": np.zeros(4, np.int32),
-        "index": np.arange(4),
-    }
     initial, many, one = on_two_devices(
-        lambda axis: methods.build(c, axis), batch, c.stability, steps=3
+        lambda axis: methods.build(c, axis), random_batch(4), c.stability, steps=3
     )
     for device in range(2):
         theirs = jax.tree.map(lambda leaf, i=device: np.asarray(leaf)[i], many).train
@@ -158,6 +151,8 @@ def test_hat_ebm_on_two_devices_is_that_on_one():
             (theirs.params, theirs.extra),
             (jax.device_get(one).train.params, jax.device_get(one).train.extra),
         )
+    moved = jax.tree.map(lambda a, b: abs(a - b).max(), one.train.params, initial.train.params)
+    assert min(max(jax.tree.leaves(group)) for group in moved.values()) > 1e-3
     before, after = (state.train.extra["training"]["bank"].x for state in (initial, one))
     assert 4 <= np.any(np.asarray(before != after), axis=(1, 2, 3)).sum() <= 9
 
