@@ -11,10 +11,8 @@ from benchmarks.report import Row
 from benchmarks.timing import Times, interleaved
 from configs import cifar10_joint
 from ebm_jax import methods, randomness
-from ebm_jax.densities.hierarchical import hierarchical_prior
-from ebm_jax.densities.joint import JointDensity
-from ebm_jax.methods import latent_chains
-from ebm_jax.models import latent_variable
+from ebm_jax.methods import latent_model
+from ebm_jax.models import energies, latent_variable
 from ebm_jax.training_step import init_loop_state
 
 
@@ -56,24 +54,19 @@ def prior_chains(repeats: int, batches=(100, 1000)) -> list[Row]:
 
 
 def joint_model(batch: int):
-    """(config, model, parameters) of paper 1's CIFAR-10 nets."""
+    """(config, its LatentModel, parameters) of paper 1's CIFAR-10 nets."""
     config = cifar10_joint.get_config()
     config.data.batch_size = batch
     config.data.num_examples = 50_000
-    model = latent_variable.build(config, 3, with_inference=False)
-    return config, model, model.init(jax.random.key(0))
+    parts = latent_model.build_parts(config, latent_variable.build, energies.one_per_layer)
+    key = jax.random.key(0)
+    return config, parts, {**parts.model.init(key), "energy": parts.energies.init(key)}
 
 
 def prior_chain_call(batch: int):
     """A function of no arguments that runs one prior chain of 60 steps."""
-    config, model, params = joint_model(batch)
-    density = JointDensity(
-        log_likelihood=None,
-        prior=lambda params: hierarchical_prior(functools.partial(model.conditional, params), 2),
-        neg_energy=model.neg_energy,
-    )
-    chains = latent_chains.build(config, density, model)
-    run = jax.jit(lambda params, keys: chains.prior(params, keys, 60).position)
+    _, parts, params = joint_model(batch)
+    run = jax.jit(lambda params, keys: parts.chains.prior(params, keys, 60).position)
     keys = randomness.per_example(jax.random.key(1), jnp.arange(batch))
     return lambda: run(params, keys)
 

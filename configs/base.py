@@ -73,6 +73,7 @@ def get_config() -> ml_collections.ConfigDict:
         # space: u (re-parameterised) | z, or y (Hat EBM's residual);  init: normal | ancestral
         dict(num_steps=40, step_size=0.3, space="u", init="normal", clip=0.0, kernel="langevin")
     )
+    c.sampler.prior.legacy_log_sigma = False  # −Σ log σ in u-space, as CVPR 2023's released code
     c.sampler.posterior = ml_collections.ConfigDict(
         # init: normal | ancestral | inference
         dict(num_steps=40, step_size=0.1, space="z", init="normal", clip=0.0, kernel="langevin")

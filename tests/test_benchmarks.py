@@ -99,21 +99,20 @@ def test_torch_twin_is_the_same_model():
     from benchmarks import torch_twins
     from benchmarks.joint import joint_model
 
-    _, model, params = joint_model(2)
+    _, parts, params = joint_model(2)
     twin = torch_twins.JointModel()
     torch_twins.load(twin, params)
     rng = np.random.default_rng(0)
     z = tuple(rng.normal(size=(2, size)).astype(np.float32) for size in (128, 100))
     latents = [torch.tensor(leaf, requires_grad=True) for leaf in z]
     images = twin.generator(latents[0][:, :, None, None]).permute(0, 2, 3, 1)
-    ours = np.tanh(model.decode(params, z))
+    ours = np.tanh(parts.model.decode(params, z))
     np.testing.assert_allclose(images.detach().numpy(), ours, atol=1e-4)
 
     def log_prior(z):
-        mean, std = model.conditional(params, 0, (z[1],))
-        base = -0.5 * ((z[0] - mean) / std) ** 2 - jax.numpy.log(std)
-        tilt = model.neg_energy(params, z)
-        return (base.sum(1) - 0.5 * (z[1] ** 2).sum(1) + tilt).sum()
+        constant = 0.5 * (128 + 100) * np.log(2 * np.pi) * len(z[0])  # which the twin leaves out
+        tilted = parts.model.prior(params).log_prob(z) + parts.density.neg_energy(params, z)
+        return tilted.sum() + constant
 
     value, gradient = jax.value_and_grad(log_prior)(z)
     theirs = twin.log_prior(*latents).sum()
@@ -127,11 +126,13 @@ def test_torch_ladder_is_the_same_model():
     torch = pytest.importorskip("torch")
     from benchmarks import torch_ladder
     from configs import svhn_cropped_ladder4
-    from ebm_jax.models import ladder
+    from ebm_jax.models import energies, ladder
 
     config = svhn_cropped_ladder4.get_config()
     model = ladder.build(config, 3, with_inference=True)
-    params = model.init(jax.random.key(0))
+    key = jax.random.key(0)
+    energy = energies.one_for_all(config, model.latent_shapes)
+    params = {**model.init(key), "energy": energy.init(key)}
     twin = torch_ladder.LadderModel()
     torch_ladder.load(twin, params)
     rng = np.random.default_rng(0)
@@ -147,7 +148,7 @@ def test_torch_ladder_is_the_same_model():
         np.testing.assert_allclose(mean.detach().numpy(), ours, atol=1e-5)
     kernels = [layer.weight for layer in twin.energy.layers]  # as they are: ours get theirs before
     theirs = twin.energy(latents, kernels).detach().numpy()
-    np.testing.assert_allclose(theirs, model.neg_energy(params, z), atol=1e-5)
+    np.testing.assert_allclose(theirs, energy.terms(params["energy"], z)[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("clip", [1e-2, 1e3], ids=["clipped", "free"])

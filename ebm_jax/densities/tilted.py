@@ -19,15 +19,24 @@ def tilted_in_z(prior: HierarchicalPrior, tilt: LogProb) -> LogProb:
     return lambda z: tilt(z) + prior.log_prob(z)
 
 
-def tilted_in_u(prior: HierarchicalPrior, tilt: LogProb) -> LogProb:
+def tilted_in_u(
+    prior: HierarchicalPrior, tilt: LogProb, *, legacy_log_sigma: bool = False
+) -> LogProb:
     """The pull-back of `tilted_in_z` by T_β: tilt(T_β(u)) + log N(u; 0, I). [B]
 
     The −Σ log σ of log p_β cancels against the Jacobian of T_β, so no log σ appears here
     (ICML 2024, the re-parameterised prior).
+
+    Args:
+      prior: with its T_β.
+      tilt: of z.
+      legacy_log_sigma: adds −Σ log σ all the same, which is another density: what the released
+        code of the two-stage model samples (CVPR 2023).
     """
 
     def log_prob(u: Latents) -> jax.Array:
-        z, _ = prior.to_z(u)
-        return tilt(z) + sum(standard_normal_log_prob(u_i) for u_i in u)
+        z, log_det = prior.to_z(u)
+        value = tilt(z) + sum(standard_normal_log_prob(u_i) for u_i in u)
+        return value - log_det if legacy_log_sigma else value
 
     return log_prob

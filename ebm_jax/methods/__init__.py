@@ -1,7 +1,7 @@
 """Methods: what is learned from what. The loop sees them only as `Method`."""
 
 from ebm_jax.errors import ConfigError
-from ebm_jax.methods import autoencoder, hat, joint, ladder, sngan
+from ebm_jax.methods import autoencoder, diffusion, hat, joint, ladder, sngan
 from ebm_jax.methods.base import (
     InferenceState,
     Method,
@@ -13,6 +13,7 @@ from ebm_jax.methods.base import (
 
 _METHODS = {
     "autoencoder": autoencoder.build,
+    "diffusion": diffusion.build,
     "hat": hat.build,
     "joint": joint.build,
     "ladder": ladder.build,

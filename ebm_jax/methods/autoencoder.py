@@ -17,9 +17,9 @@ from ebm_jax.methods.base import (
     TrainState,
     check_images,
     first_state,
-    plain_samples,
 )
 from ebm_jax.methods.optimisers import optimisers_of
+from ebm_jax.methods.sampling import plain_sampler
 from ebm_jax.models import hat
 from ebm_jax.samplers import normal_like
 
@@ -104,7 +104,7 @@ def build(config, axis_name: str | None = None) -> Method:
         name="autoencoder",
         init=init,
         update=update,
-        sample=plain_samples(decode, decoder.latent_shape),
+        sample=plain_sampler(decode, decoder.latent_shape),
         posterior=posterior,
         reconstruct=reconstruct,
         log_score=None,

@@ -182,27 +182,6 @@ def initial_latents(keys: jax.Array, name: str, shape: tuple[int, ...]) -> jax.A
     return normal_like(randomness.streams(keys, name), jnp.zeros((keys.shape[0], *shape)))
 
 
-def plain_samples(decode: Callable[..., jax.Array], latent_shape: tuple[int, ...]) -> Callable:
-    """`Method.sample` of a method without chains: decode(state, z) of z ~ N(0, I)."""
-
-    def sample(
-        state: InferenceState,
-        key,
-        n,
-        *,
-        start=0,
-        prior="gaussian",
-        num_steps=None,
-        keep_every=0,
-        keep_images=True,
-    ):
-        keys = randomness.per_example(key, start + jnp.arange(n))
-        z = initial_latents(keys, "start", latent_shape)
-        return Samples(decode(state, z), {"z": z}, None, None, None)
-
-    return sample
-
-
 def inference_state(state: TrainState) -> InferenceState:
     """The averaged parameters: what evaluation and the export use."""
     extra = {name: value for name, value in state.extra.items() if name != "training"}

@@ -21,7 +21,6 @@ from ebm_jax.methods.bank import Bank
 from ebm_jax.methods.base import (
     InferenceState,
     Method,
-    Samples,
     TrainState,
     check_images,
     first_state,
@@ -29,6 +28,7 @@ from ebm_jax.methods.base import (
 )
 from ebm_jax.methods.metrics import chain_metrics
 from ebm_jax.methods.optimisers import optimisers_of
+from ebm_jax.methods.sampling import sampler
 from ebm_jax.models import hat
 from ebm_jax.samplers import Move, alternating, normal_like, run_chain
 
@@ -175,41 +175,15 @@ def build(config, axis_name: str | None = None) -> Method:
             )
         return state._replace(params=params, opt_state=opt_state, extra=extra), metrics
 
-    def sample(
-        state: InferenceState,
-        key,
-        n,
-        *,
-        start=0,
-        prior="ebm",
-        num_steps=None,
-        keep_every=0,
-        keep_images=True,
-    ):
-        if prior not in ("ebm", "gaussian"):
-            raise ConfigError(f"prior is '{prior}'; use 'ebm' or 'gaussian'.")
-        keys = randomness.per_example(key, start + jnp.arange(n))
-        if prior == "gaussian":
-            z = initial_latents(keys, "start", generator.latent_shape)
-            images = generator_of(state.params, state.extra)(z)
-            return Samples(images, {"z": z, "y": jnp.zeros_like(images)}, None, None, None)
+    def draw(state, keys):
+        z = initial_latents(keys, "start", generator.latent_shape)
+        images = generator_of(state.params, state.extra)(z)
+        return images, {"z": z, "y": jnp.zeros_like(images)}
+
+    def run_when_sampling(state, keys, num_steps, keep_every):
         steps = num_steps or config.eval.prior_steps or chain_cfg.num_steps
         chain, image_of = run(state.params, state.extra, keys, steps, sampling_tau, keep_every)
-
-        def images_of(position):
-            return image_of(position["z"]) + position["y"]
-
-        trajectory = None
-        if chain.trajectory is not None and keep_images:
-            trajectory = jax.lax.map(images_of, chain.trajectory)
-        return Samples(
-            images_of(chain.position),
-            chain.position,
-            chain.info,
-            trajectory,
-            chain.profile,
-            chain.trajectory,
-        )
+        return chain, lambda position: image_of(position["z"]) + position["y"]
 
     def log_score(state: InferenceState, images, key, index, k=0):
         # log p(x) up to a constant for the conditional density with τ = 0, for others the energy.
@@ -225,7 +199,7 @@ def build(config, axis_name: str | None = None) -> Method:
         name="hat",
         init=init,
         update=update,
-        sample=sample,
+        sample=sampler(draw, run_when_sampling),
         posterior=None,
         reconstruct=None,
         log_score=log_score,

@@ -8,7 +8,7 @@ the energy it is the ladder VAE. (The KL is estimated at the sampled z, not in c
 
 from ebm_jax.methods import joint
 from ebm_jax.methods.base import Method
-from ebm_jax.models import ladder
+from ebm_jax.models import energies, ladder
 
 
 def build(config, axis_name: str | None = None) -> Method:
@@ -17,7 +17,7 @@ def build(config, axis_name: str | None = None) -> Method:
     Raises:
       ConfigError: settings that do not fit together.
     """
-    method = joint.build(config, axis_name, build_model=ladder.build)
+    method = joint.build(config, axis_name, ladder.build, energies.one_for_all)
     other = "turn on model.energy.spectral_norm"
     if config.model.energy.spectral_norm:
         other = "raise optim.energy_l2"

@@ -49,11 +49,15 @@ def build(config, density: JointDensity, model: LatentVariableModel) -> LatentCh
     if config.eval.redraw not in ("sample", "mode"):
         raise ConfigError(f"eval.redraw is '{config.eval.redraw}'; use 'sample' or 'mode'.")
     _validate("sampler.prior", prior_cfg, ("normal", "ancestral"))
+    if prior_cfg.legacy_log_sigma and prior_cfg.space != "u":
+        raise ConfigError(
+            "sampler.prior.legacy_log_sigma is on, but log σ is part of the density in z-space; "
+            "use sampler.prior.space 'u', or leave it off."
+        )
     _validate("sampler.posterior", posterior_cfg, ("normal", "ancestral", "inference"))
-    sizes = tuple(config.model.latent_sizes)
 
     def noise(keys, name):
-        zeros = tuple(jnp.zeros((keys.shape[0], size)) for size in sizes)
+        zeros = tuple(jnp.zeros((keys.shape[0], *shape)) for shape in model.latent_shapes)
         return normal_like(randomness.streams(keys, name), zeros)
 
     def start_of(cfg, prior, keys, name):
@@ -122,7 +126,10 @@ def _run(
 ) -> Chain:
     """A chain of settings `cfg` on the prior tilted by `tilt`."""
     in_u = cfg.space == "u"
-    target = (tilted_in_u if in_u else tilted_in_z)(prior, tilt)
+    if in_u:
+        target = tilted_in_u(prior, tilt, legacy_log_sigma=cfg.get("legacy_log_sigma", False))
+    else:
+        target = tilted_in_z(prior, tilt)
     if cfg.kernel == "mala":
         kernel = mala(target, cfg.step_size)
     else:

@@ -16,9 +16,9 @@ from ebm_jax.methods.base import (
     check_images,
     first_state,
     initial_latents,
-    plain_samples,
 )
 from ebm_jax.methods.optimisers import optimisers_of
+from ebm_jax.methods.sampling import plain_sampler
 from ebm_jax.models import hat
 from ebm_jax.nn.spectral import init_vectors, spectral_normalise
 
@@ -155,7 +155,7 @@ def build(config, axis_name: str | None = None) -> Method:
         name="sngan",
         init=init,
         update=update,
-        sample=plain_samples(decode, generator.latent_shape),
+        sample=plain_sampler(decode, generator.latent_shape),
         posterior=None,
         reconstruct=None,
         log_score=None,

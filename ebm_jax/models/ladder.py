@@ -1,14 +1,15 @@
-"""The ladder model (ICCV 2023) as a LatentVariableModel: isotropic layers, one energy on all.
+"""The ladder model (ICCV 2023) as a LatentVariableModel with isotropic layers.
 
     p(x, z) = p(x | z) (1/Z) exp f([z_1 … z_L]) N(z; 0, I),   q(z|x) = Π_i q(z_i | x)
 
-Parameter groups: `generator`, `energy`, `inference`; the prior has no parameters.
+Parameter groups: `generator`, `inference`; the prior has no parameters.
 """
 
 import jax
 import jax.numpy as jnp
 
 from ebm_jax.densities.gaussian import normal_log_prob
+from ebm_jax.densities.hierarchical import hierarchical_prior
 from ebm_jax.errors import ConfigError
 from ebm_jax.models.ladder_nets import (
     ConvLadderGenerator,
@@ -17,7 +18,6 @@ from ebm_jax.models.ladder_nets import (
     MLPLadderInference,
 )
 from ebm_jax.models.latent_variable import LatentVariableModel
-from ebm_jax.nn.mlp import MLP
 
 
 def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableModel:
@@ -39,9 +39,6 @@ def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableMo
 
     generator = _generator(m.generator, side, num_outputs, len(sizes), dtype_of(m.generator))
     encoder = _encoder(m.inference, side, sizes, dtype_of(m.inference))
-    energy = MLP(
-        tuple(m.energy.hidden), 1, zero_init_last=m.energy.zero_init, dtype=dtype_of(m.energy)
-    )
 
     def init(key):
         def net(number, module, inputs):
@@ -49,8 +46,6 @@ def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableMo
 
         latents = tuple(jnp.zeros((1, size)) for size in sizes)
         params = {"generator": net(0, generator, latents)}
-        if m.energy.enabled:
-            params["energy"] = net(200, energy, jnp.zeros((1, sum(sizes))))
         if with_inference:
             image = jnp.zeros((1, side, side, config.data.channels))
             params["inference"] = net(300, encoder, image)
@@ -59,14 +54,12 @@ def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableMo
     def decode(params, z):
         return generator.apply({"params": params["generator"]}, z)
 
-    def conditional(params, i, above):
-        zeros = jnp.zeros((above[0].shape[0], sizes[i]))
-        return zeros, jnp.ones_like(zeros)
+    def prior(params):
+        def conditional(i, above):
+            zeros = jnp.zeros((above[0].shape[0], sizes[i]))
+            return zeros, jnp.ones_like(zeros)
 
-    def neg_energy(params, z):
-        if not m.energy.enabled:
-            return jnp.zeros(z[0].shape[0])
-        return energy.apply({"params": params["energy"]}, jnp.concatenate(z, axis=-1))[:, 0]
+        return hierarchical_prior(conditional, len(sizes))
 
     def infer(params, x, noise):
         z, log_q = [], 0.0
@@ -77,9 +70,8 @@ def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableMo
             log_q += normal_log_prob(z[-1], mean, std)
         return tuple(z), log_q
 
-    return LatentVariableModel(
-        init, decode, conditional, neg_energy, infer, with_inference, bool(m.energy.enabled)
-    )
+    shapes = tuple((size,) for size in sizes)
+    return LatentVariableModel(init, shapes, decode, prior, infer, with_inference)
 
 
 def _generator(config, side, num_outputs, num_layers, dtype):

@@ -1,7 +1,7 @@
 """The multi-layer latent variable model as pure functions of grouped parameters.
 
-Parameter groups: `generator` p(x|z), `prior` p_β(z_i|z_{i+1}), `energy` f_i(z_i),
-`inference` q(z_1|x) Π q(z_{i+1}|z_i). Latents are tuples, bottom layer z_1 first.
+Parameter groups: `generator` p(x|z), `prior` p_β(z_i|z_{i+1}), `inference` q(z_1|x)
+Π q(z_{i+1}|z_i). Latents are tuples, bottom layer z_1 first. Energies are in `energies`.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ebm_jax.densities.gaussian import normal_log_prob
-from ebm_jax.densities.hierarchical import Latents
+from ebm_jax.densities.hierarchical import HierarchicalPrior, Latents, hierarchical_prior
 from ebm_jax.errors import ConfigError
 from ebm_jax.models.generators import ConvGenerator, MLPGenerator
 from ebm_jax.models.inference import ConvInference
@@ -25,21 +25,19 @@ class LatentVariableModel(NamedTuple):
 
     Attributes:
       init: key → {group: parameters}.
+      latent_shapes: of one example's latents.
       decode: (params, z) → the likelihood's raw parameters [B, H, W, outputs].
-      conditional: (params, i, above) → (mean, std) of layer i given the layers above it.
-      neg_energy: (params, z) → Σ_i f_i(z_i) [B]; zeros when the model has no energy.
+      prior: params → HierarchicalPrior p_β.
       infer: (params, x, noise) → (z, log q(z|x) [B]), re-parameterised.
       has_inference: whether `infer` can be called.
-      has_energy: whether there is an energy to learn.
     """
 
     init: Callable[[jax.Array], Params]
+    latent_shapes: tuple[tuple[int, ...], ...]
     decode: Callable[[Params, Latents], jax.Array]
-    conditional: Callable[[Params, int, Latents], tuple[jax.Array, jax.Array]]
-    neg_energy: Callable[[Params, Latents], jax.Array]
+    prior: Callable[[Params], HierarchicalPrior]
     infer: Callable[[Params, jax.Array, Latents], tuple[Latents, jax.Array]]
     has_inference: bool
-    has_energy: bool
 
 
 def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableModel:
@@ -63,10 +61,6 @@ def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableMo
     generator = _generator(m.generator, side, num_outputs, dtype_of(m.generator))
     generator_inputs = sum(sizes) if m.generator.inputs == "all" else sizes[0]
     priors = [MLP(tuple(m.prior.hidden), 2 * size, dtype=dtype_of(m.prior)) for size in sizes[:-1]]
-    energies = [
-        MLP(widths, 1, zero_init_last=m.energy.zero_init, dtype=dtype_of(m.energy))
-        for widths in _widths_per_layer(m.energy.hidden, len(sizes))
-    ]
     encoder_dtype = dtype_of(m.inference)
     encoders = [_encoder(m.inference, side, 2 * sizes[0], encoder_dtype)]
     encoders += [
@@ -84,10 +78,6 @@ def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableMo
             params["prior"] = {
                 f"layer_{i + 1}": net(100 + i, priors[i], latents[i + 1]) for i in layers[:-1]
             }
-        if m.energy.enabled:
-            params["energy"] = {
-                f"layer_{i + 1}": net(200 + i, energies[i], latents[i]) for i in layers
-            }
         if with_inference:
             inputs = [image, *latents[:-1]]
             params["inference"] = {
@@ -99,19 +89,13 @@ def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableMo
         inputs = jnp.concatenate(z, axis=-1) if m.generator.inputs == "all" else z[0]
         return generator.apply({"params": params["generator"]}, inputs)
 
-    def conditional(params, i, above):
-        variables = {"params": params["prior"][f"layer_{i + 1}"]}
-        mean, log_std = jnp.split(priors[i].apply(variables, above[0]), 2, axis=-1)
-        return mean, jnp.exp(log_std) + m.prior.sigma_floor
+    def prior(params):
+        def conditional(i, above):
+            variables = {"params": params["prior"][f"layer_{i + 1}"]}
+            mean, log_std = jnp.split(priors[i].apply(variables, above[0]), 2, axis=-1)
+            return mean, jnp.exp(log_std) + m.prior.sigma_floor
 
-    def neg_energy(params, z):
-        if not m.energy.enabled:
-            return jnp.zeros(z[0].shape[0])
-        values = [
-            energies[i].apply({"params": params["energy"][f"layer_{i + 1}"]}, z[i])[:, 0]
-            for i in layers
-        ]
-        return sum(values)
+        return hierarchical_prior(conditional, len(sizes))
 
     def infer(params, x, noise):
         z, log_q, below = [], 0.0, x
@@ -123,21 +107,8 @@ def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableMo
             z.append(below)
         return tuple(z), log_q
 
-    return LatentVariableModel(
-        init, decode, conditional, neg_energy, infer, with_inference, bool(m.energy.enabled)
-    )
-
-
-def _widths_per_layer(hidden, num_layers: int) -> list[tuple[int, ...]]:
-    """`hidden` is one tuple of widths for every layer, or a tuple of such tuples."""
-    if not hidden or isinstance(hidden[0], int):
-        return [tuple(hidden)] * num_layers
-    if len(hidden) != num_layers:
-        raise ConfigError(
-            f"model.energy.hidden has widths for {len(hidden)} layers, but model.latent_sizes has "
-            f"{num_layers}; give one tuple for all layers or one for each."
-        )
-    return [tuple(widths) for widths in hidden]
+    shapes = tuple((size,) for size in sizes)
+    return LatentVariableModel(init, shapes, decode, prior, infer, with_inference)
 
 
 def _generator(config, side, num_outputs, dtype):

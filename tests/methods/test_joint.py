@@ -12,9 +12,9 @@ import pytest
 from configs import base, digits_joint, digits_ladder
 from ebm_jax import data, methods, randomness
 from ebm_jax.densities import likelihoods
-from ebm_jax.densities.hierarchical import hierarchical_prior
 from ebm_jax.errors import ConfigError
-from ebm_jax.models import latent_variable
+from ebm_jax.methods import latent_model
+from ebm_jax.models import energies, latent_variable
 from ebm_jax.samplers import normal_like
 
 BATCH = 16
@@ -87,13 +87,14 @@ def test_random_energies_are_switched_off_in_the_warm_up(batch):
 def reference_elbo(c, params, batch, key):
     """−(log p(x|z) + log p_β(z) + F(z) − log q(z|x)), written out once more."""
     likelihood = likelihoods.gaussian(c.model.likelihood.sigma)
-    model = latent_variable.build(c, 1, with_inference=True)
+    parts = latent_model.build_parts(c, latent_variable.build, energies.one_per_layer)
+    model = parts.model
     keys = randomness.per_example(key, batch["index"])
     zeros = tuple(jnp.zeros((BATCH, n)) for n in c.model.latent_sizes)
     z, log_q = model.infer(params, batch["image"], normal_like(_named(keys, "inference"), zeros))
-    prior = hierarchical_prior(lambda i, above: model.conditional(params, i, above), len(z))
-    elbo = likelihood.log_prob(model.decode(params, z), batch["image"]) + prior.log_prob(z)
-    return -jnp.mean(elbo + model.neg_energy(params, z) - log_q)
+    decoded = likelihood.log_prob(model.decode(params, z), batch["image"])
+    tilt = sum(parts.energies.terms(params["energy"], z))
+    return -jnp.mean(decoded + model.prior(params).log_prob(z) + tilt - log_q)
 
 
 def _named(keys, name):

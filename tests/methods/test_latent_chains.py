@@ -1,5 +1,7 @@
 """Chains of a latent variable model: settings that are refused, and computation in bfloat16."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +11,8 @@ from ebm_jax import methods, randomness
 from ebm_jax.densities.hierarchical import hierarchical_prior
 from ebm_jax.densities.joint import JointDensity
 from ebm_jax.errors import ConfigError
-from ebm_jax.methods import latent_chains
-from ebm_jax.models import latent_variable
+from ebm_jax.methods import latent_chains, latent_model
+from ebm_jax.models import energies, latent_variable
 from tests.test_train import tiny_config
 
 
@@ -40,14 +42,10 @@ def prior_chain(steps, **dtypes):
     config.model.energy.zero_init = False
     for part, dtype in dtypes.items():
         config.model[part].compute_dtype = dtype
-    model = latent_variable.build(config, 1, with_inference=False)
-    params = model.init(jax.random.key(0))
-    density = JointDensity(
-        log_likelihood=None,
-        prior=lambda p: hierarchical_prior(lambda i, above: model.conditional(p, i, above), 2),
-        neg_energy=model.neg_energy,
-    )
-    chains = latent_chains.build(config, density, model)
+    parts = latent_model.build_parts(config, latent_variable.build, energies.one_per_layer)
+    key = jax.random.key(0)
+    params = {**parts.model.init(key), "energy": parts.energies.init(key)}
+    density, chains = parts.density, parts.chains
     keys = randomness.per_example(jax.random.key(1), jnp.arange(64))
     run = jax.jit(lambda k: chains.prior(params, k, steps))
     return density.prior(params).to_z(chains.noise(keys, "start"))[0], run(keys)
@@ -81,7 +79,6 @@ def test_each_part_has_its_own_dtype():
 def redrawn(k, redraw="sample", steps=0, num=4000):
     """(z, redrawn z) of a linear-Gaussian prior with the energy F(z) = c·z_1 + d·z_2."""
     config = tiny_config()
-    config.model.latent_sizes = (2, 2)
     config.eval.redraw, config.eval.redraw_steps = redraw, steps
     density = JointDensity(
         log_likelihood=None,
@@ -94,7 +91,7 @@ def redrawn(k, redraw="sample", steps=0, num=4000):
         "c": jnp.array([5.0, -5.0]),
         "d": jnp.array([50.0, 50.0]),
     }
-    chains = latent_chains.build(config, density, model=None)
+    chains = latent_chains.build(config, density, SimpleNamespace(latent_shapes=((2,), (2,))))
     keys = randomness.per_example(jax.random.key(1), jnp.arange(num))
     z = (jnp.full((num, 2), 7.0), jnp.tile(jnp.array([[1.0, -2.0]]), (num, 1)))
     return z, jax.jit(lambda z: chains.redraw(params, keys, z, k))(z)

@@ -17,10 +17,9 @@ def small_config(**changes):
     """Three layers of different sizes and small nets; `changes` are dotted keys."""
     config = get_config()
     config.model.latent_sizes = (4, 3, 2)
-    for net in ("generator", "prior", "energy", "inference"):
+    for net in ("generator", "prior", "inference"):
         config.model[net].hidden = (8,)
     config.model.inference.latent_hidden = (8,)
-    config.model.energy.zero_init = False
     with config.unlocked():
         config.update_from_flattened_dict(changes)
     return config
@@ -47,6 +46,16 @@ def images(seed=2):
     return jnp.asarray(x, jnp.float32)
 
 
+def conditional(model, params, i, z):
+    """(mean, std) of layer i given those above: T_β of u_i = 0 and of u_i = 1."""
+    u = model.prior(params).to_u(z)[0]
+
+    def layer(value):
+        return model.prior(params).to_z((*u[:i], jnp.full_like(u[i], value), *u[i + 1 :]))[0][i]
+
+    return layer(0.0), layer(1.0) - layer(0.0)
+
+
 def mlp(params, x):
     """One hidden layer, leaky ReLU 0.2, in numpy."""
     h = np.asarray(x).reshape(len(x), -1) @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"]
@@ -59,25 +68,24 @@ def mlp(params, x):
 
 def test_all_groups_have_a_net_per_layer():
     model, params = build()
-    assert set(params) == {"generator", "prior", "energy", "inference"}
+    assert set(params) == {"generator", "prior", "inference"}
     assert set(params["prior"]) == {"layer_1", "layer_2"}  # the top layer is N(0, I)
-    assert set(params["energy"]) == set(params["inference"]) == {"layer_1", "layer_2", "layer_3"}
-    assert model.has_energy and model.has_inference
+    assert set(params["inference"]) == {"layer_1", "layer_2", "layer_3"}
+    assert model.has_inference
+    assert model.latent_shapes == ((4,), (3,), (2,))
 
 
 def test_groups_that_are_not_asked_for_are_absent():
-    model, params = build(with_inference=False, **{"model.energy.enabled": False})
+    model, params = build(with_inference=False)
     assert set(params) == {"generator", "prior"}
-    assert not model.has_energy and not model.has_inference
-    np.testing.assert_array_equal(model.neg_energy(params, latents()), np.zeros(BATCH))
+    assert not model.has_inference
 
 
 def test_one_layer_has_no_prior_net():
     model, params = build(**{"model.latent_sizes": (4,)})
-    assert set(params) == {"generator", "energy", "inference"}
+    assert set(params) == {"generator", "inference"}
     z, _ = model.infer(params, images(), latents(sizes=(4,)))
     assert [a.shape for a in z] == [(BATCH, 4)]
-    assert model.neg_energy(params, z).shape == (BATCH,)
 
 
 def test_nets_do_not_share_their_initial_values():
@@ -88,29 +96,7 @@ def test_nets_do_not_share_their_initial_values():
     assert len({np.asarray(k).tobytes() for k in kernels}) == len(kernels)
 
 
-def test_energy_widths_may_differ_per_layer():
-    _, params = build(**{"model.energy.hidden": ((5, 5), (6,), (7,))})
-    widths = [params["energy"][f"layer_{i}"]["Dense_0"]["bias"].size for i in (1, 2, 3)]
-    assert widths == [5, 6, 7]
-    assert set(params["energy"]["layer_1"]) == {"Dense_0", "Dense_1", "Dense_2"}
-
-
 # Functions
-
-
-def test_neg_energy_is_the_sum_of_one_net_per_layer():
-    model, params = build()
-    z = latents()
-    expected = sum(mlp(params["energy"][f"layer_{i + 1}"], z[i])[:, 0] for i in range(3))
-    np.testing.assert_allclose(model.neg_energy(params, z), expected, rtol=1e-5)
-
-
-def test_a_zero_initialised_energy_is_exactly_zero():
-    model = latent_variable.build(
-        small_config(**{"model.energy.zero_init": True}), 1, with_inference=False
-    )
-    params = jax.jit(model.init)(jax.random.key(0))
-    np.testing.assert_array_equal(model.neg_energy(params, latents()), np.zeros(BATCH))
 
 
 def test_the_conditional_is_of_the_layer_above_with_a_floor_under_sigma():
@@ -118,7 +104,7 @@ def test_the_conditional_is_of_the_layer_above_with_a_floor_under_sigma():
     model, params = build()
     z = latents()
     for i in (0, 1):
-        mean, std = model.conditional(params, i, z[i + 1 :])
+        mean, std = conditional(model, params, i, z)
         out = mlp(params["prior"][f"layer_{i + 1}"], z[i + 1])
         np.testing.assert_allclose(mean, out[:, : z[i].shape[1]], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(std, np.exp(out[:, z[i].shape[1] :]) + 0.01, rtol=1e-5)
@@ -127,7 +113,7 @@ def test_the_conditional_is_of_the_layer_above_with_a_floor_under_sigma():
 def test_sigma_never_falls_below_its_floor():
     model, params = build(**{"model.prior.sigma_floor": 0.25})
     params["prior"]["layer_1"]["Dense_1"]["bias"] -= 100.0  # exp(log σ) = 0
-    _, std = model.conditional(params, 0, latents()[1:])
+    _, std = conditional(model, params, 0, latents())
     np.testing.assert_allclose(std, 0.25)
 
 
@@ -205,7 +191,7 @@ def test_convolutional_nets_have_the_configs_sizes():
 def test_half_precision_nets_hand_out_float32():
     model, params = build(**{"compute_dtype": "bfloat16"})
     z, log_q = model.infer(params, images(), latents())
-    results = (z, log_q, model.decode(params, z), model.neg_energy(params, z))
+    results = (z, log_q, model.decode(params, z), model.prior(params).log_prob(z))
     assert {a.dtype for a in jax.tree.leaves((params, results))} == {jnp.dtype("float32")}
 
 
@@ -234,11 +220,6 @@ def test_half_precision_nets_hand_out_float32():
             },
             "model.inference.hidden has 2 widths, which needs data.image_size to be a multiple of "
             "2, but it is 7; change one of the two.",
-        ),
-        (
-            {"model.energy.hidden": ((8,), (8,))},
-            "model.energy.hidden has widths for 2 layers, but model.latent_sizes has 3; "
-            "give one tuple for all layers or one for each.",
         ),
     ],
 )

@@ -1,0 +1,17 @@
+"""Diffusion EBM, T = 3, on the hierarchical VAE of `digits_hvae` (ICML 2024).
+
+python -m ebm_jax.main --config configs/digits_diffusion.py --workdir runs/digits_diffusion \\
+--config.train.first_stage=runs/digits_hvae
+
+Not run yet to its end.
+"""
+
+from configs import base, digits_hvae, second_stages
+
+
+def get_config(variant: str = "full"):
+    c = digits_hvae.get_config()
+    second_stages.diffusion(c)
+    c.sampler.prior.num_steps = 30
+    c.sampler.prior.step_size = 0.03  # b
+    return base.finish(c, variant)

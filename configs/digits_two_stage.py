@@ -1,0 +1,15 @@
+"""Joint EBM prior on the hierarchical VAE of `digits_hvae` (CVPR 2023, two stages).
+
+python -m ebm_jax.main --config configs/digits_two_stage.py --workdir runs/digits_two_stage \\
+--config.train.first_stage=runs/digits_hvae
+
+Not run yet to its end.
+"""
+
+from configs import base, digits_hvae, second_stages
+
+
+def get_config(variant: str = "full"):
+    c = digits_hvae.get_config()
+    second_stages.joint(c)
+    return base.finish(c, variant)

@@ -1,0 +1,136 @@
+"""Hierarchical latent EBM diffusion (ICML 2024): one conditional EBM for each level of noise.
+
+On a first stage, a hierarchical VAE, the latents of images are taken to u-space, where N(0, I) is
+their prior, and diffused in T steps; an energy of (z, t) learns each step back from its own short
+chains. Samples go through all of them.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from ebm_jax import randomness
+from ebm_jax.densities import diffusion
+from ebm_jax.densities.hierarchical import Latents
+from ebm_jax.errors import ConfigError
+from ebm_jax.methods import latent_model
+from ebm_jax.methods.base import Method
+from ebm_jax.methods.metrics import chain_metrics
+from ebm_jax.methods.reverse_chain import ReverseChain, all_levels, one_level
+from ebm_jax.models import energies, latent_variable
+
+
+def build(config, axis_name: str | None = None) -> Method:
+    """The method's pure functions for one experiment.
+
+    Args:
+      config: `diffusion.num_steps` is T; of `sampler.prior`, `num_steps` is K, the steps at each
+        level, and `step_size` is b, η_t = b² (σ̄_t / σ̄_0) σ²_{t+1}; see configs/base.py for the
+        rest.
+      axis_name: the mapped axis to average over, or None.
+
+    Raises:
+      ConfigError: settings that do not fit together.
+    """
+    _check(config)
+    chain_cfg = config.sampler.prior
+    levels = diffusion.schedule(config.diffusion.num_steps)
+    step_sizes = diffusion.step_sizes(levels, chain_cfg.step_size**2)
+
+    def scaled(nets, energy, z, t):
+        """F(z, t) = Σ_i φ_i(z_i, t) / η_t, [B]."""
+        return sum(nets.terms(energy, z, t)) / step_sizes[t]
+
+    def lowest(nets, energy, z):
+        return scaled(nets, energy, z, jnp.zeros(z[0].shape[0], jnp.int32))
+
+    parts = latent_model.build_parts(
+        config, latent_variable.build, energies.one_per_layer_and_level, lowest
+    )
+    model, chains = parts.model, parts.chains
+
+    def settings(num_steps):
+        return ReverseChain(levels, step_sizes, num_steps, chain_cfg.clip)
+
+    def tilt_of(params):
+        prior = model.prior(params)
+        return lambda u, t: scaled(parts.energies, params["energy"], prior.to_z(u)[0], t)
+
+    def pairs(fixed, batch, keys):
+        """(t, ũ_t of the data, the chain that goes back to it from ũ_{t+1})."""
+        z, _ = model.infer(fixed, batch["image"], chains.noise(keys, "inference"))
+        u, _ = model.prior(fixed).to_u(z)
+        t = _levels(randomness.streams(keys, "level"), levels.num_steps)
+        positive = diffusion.noised(levels, u, t, chains.noise(keys, "noise"))
+        noisier = diffusion.one_step_noisier(levels, positive, t, chains.noise(keys, "noisier"))
+        chain_keys = randomness.streams(keys, "prior")
+        chain = one_level(settings(chain_cfg.num_steps), tilt_of(fixed), chain_keys, noisier, t)
+        return t, positive, chain
+
+    def gradients(state, fixed, batch, key):
+        keys = randomness.per_example(key, batch["index"])
+        t, positive, chain = pairs(fixed, batch, keys)
+        to_z = model.prior(fixed).to_z
+
+        def loss_fn(energy):
+            params, _ = parts.normalised({**fixed, "energy": energy}, state.extra)
+
+            def unscaled(u: Latents):
+                return sum(parts.energies.terms(params["energy"], to_z(u)[0], t))
+
+            above, below = unscaled(positive), unscaled(chain.position)
+            loss = jnp.mean((below - above) / step_sizes[t])
+            found = {"energy/positive": -jnp.mean(above), "energy/negative": -jnp.mean(below)}
+            return loss, found | {"loss/total": loss}
+
+        grads, found = jax.grad(loss_fn, has_aux=True)(state.params["energy"])
+        return {"energy": grads}, chain_metrics("prior", chain.info) | found
+
+    def run(state, keys, num_steps, keep_every):
+        params, _ = parts.normalised(*state)
+        steps = num_steps or config.eval.prior_steps or chain_cfg.num_steps
+        start = chains.noise(keys, "start")
+        chain_keys = randomness.streams(keys, "prior")
+        chain = all_levels(settings(steps), tilt_of(params), chain_keys, start, keep_every)
+
+        def to_z(u):
+            return jax.lax.stop_gradient(model.prior(params).to_z(u)[0])
+
+        trajectory = chain.trajectory
+        if trajectory is not None:
+            trajectory = jax.lax.map(to_z, trajectory)
+        return chain._replace(position=to_z(chain.position), trajectory=trajectory)
+
+    return latent_model.build_method(
+        config,
+        parts,
+        name="diffusion",
+        gradients=gradients,
+        run=run,
+        advice="lower the rate of optim.energy or sampler.prior.step_size",
+        axis_name=axis_name,
+        chain_detail=(
+            f" at each of {levels.num_steps} levels (that is b; η_t = b² σ̄_t σ²_{{t+1}} / σ̄_0)"
+        ),
+        needs_first_stage=True,
+    )
+
+
+def _levels(keys, num_steps):
+    """t ~ U{0 … T − 1} of every example, by its key."""
+    draw = jax.vmap(lambda key: jax.random.randint(key, (), 0, num_steps))
+    return draw(keys)
+
+
+def _check(config) -> None:
+    """Raises ConfigError for settings that make no sense."""
+    steps, chain = config.diffusion.num_steps, config.sampler.prior
+    if not 1 <= steps <= diffusion.MOST_STEPS:
+        raise ConfigError(
+            f"diffusion.num_steps is {steps}; use 1 to {diffusion.MOST_STEPS} levels."
+        )
+    if (chain.space, chain.kernel, chain.legacy_log_sigma) != ("u", "langevin", False):
+        raise ConfigError(
+            f"sampler.prior has space '{chain.space}', kernel '{chain.kernel}' and "
+            f"legacy_log_sigma {chain.legacy_log_sigma}; the diffusion's chains take "
+            "'u', 'langevin' and False."
+        )

@@ -1,0 +1,314 @@
+"""What the methods with a hierarchical prior share: parts, state, and how they are used.
+
+They differ in what their energies learn from and in how they sample.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ebm_jax import randomness
+from ebm_jax.densities import likelihoods
+from ebm_jax.densities.joint import JointDensity
+from ebm_jax.densities.likelihoods import Likelihood
+from ebm_jax.errors import ConfigError
+from ebm_jax.methods import evidence, latent_chains
+from ebm_jax.methods.accumulation import in_parts
+from ebm_jax.methods.base import InferenceState, LatentMaps, Method, check_images, first_state
+from ebm_jax.methods.latent_chains import LatentChains
+from ebm_jax.methods.optimisers import group_optimiser, learning_rate
+from ebm_jax.methods.sampling import sampler
+from ebm_jax.models.energies import Energies
+from ebm_jax.models.latent_variable import LatentVariableModel
+from ebm_jax.nn.spectral import init_vectors, spectral_normalise
+
+BACKBONE = ("generator", "prior", "inference")  # groups that a first stage brings
+BACKBONE_SETTINGS = (  # in which a first stage must be the same
+    *("data.name", "data.image_size", "data.channels", "data.range"),
+    *("model.latent_sizes", "model.prior.hidden", "model.prior.sigma_floor"),
+    *("model.generator.kind", "model.generator.hidden", "model.generator.inputs"),
+    *("model.inference.kind", "model.inference.hidden", "model.inference.latent_hidden"),
+    *("model.likelihood.kind", "model.likelihood.sigma", "model.likelihood.mixtures"),
+)
+
+
+class LatentModel(NamedTuple):
+    """A config's model, as the parts that chains and learning are made of.
+
+    Attributes:
+      likelihood: p(x|z), of the decoder's raw outputs.
+      model: the nets.
+      energies: or None without.
+      density: p(x, z), its F without levels: that of level 0 for the energies of a diffusion.
+      chains: on `density`.
+      learned: the parameter groups that learn.
+      normalised: (params, extra) → both, with spectral normalisation applied where the config has
+        it: once, outside of every chain.
+    """
+
+    likelihood: Likelihood
+    model: LatentVariableModel
+    energies: Energies | None
+    density: JointDensity
+    chains: LatentChains
+    learned: tuple[str, ...]
+    normalised: Callable[[Any, Any], tuple[Any, Any]]
+
+
+def build_parts(
+    config,
+    build_model: Callable,
+    build_energies: Callable,
+    neg_energy: Callable | None = None,
+) -> LatentModel:
+    """The parts of one experiment.
+
+    Args:
+      config: `method.learning` is 'variational' or 'mcmc'; see configs/base.py for the rest.
+      build_model: (config, num_outputs, with_inference=) → LatentVariableModel.
+      build_energies: (config, latent shapes) → Energies.
+      neg_energy: (Energies, the group's parameters, z) → F(z) [B]; default: the sum of the terms.
+
+    Raises:
+      ConfigError: settings that do not fit together.
+    """
+    _check(config)
+    learning, posterior_cfg = config.method.learning, config.sampler.posterior
+    variational = learning == "variational"
+    likelihood = likelihoods.build(config.model.likelihood, config.data.channels)
+    model = build_model(
+        config,
+        likelihood.num_outputs(config.data.channels),
+        with_inference=variational or posterior_cfg.init == "inference",
+    )
+    if config.eval.posterior == "inference" and not model.has_inference:
+        raise ConfigError(
+            "eval.posterior is 'inference', but MCMC learning has no inference net; set "
+            "eval.posterior to 'langevin', or sampler.posterior.init to 'inference'."
+        )
+    energies = build_energies(config, model.latent_shapes) if config.model.energy.enabled else None
+
+    def total(params, z):
+        if energies is None:
+            return jnp.zeros(z[0].shape[0])
+        if neg_energy is not None:
+            return neg_energy(energies, params["energy"], z)
+        return sum(energies.terms(params["energy"], z))
+
+    density = JointDensity(
+        log_likelihood=lambda params, x, z: likelihood.log_prob(model.decode(params, z), x),
+        prior=model.prior,
+        neg_energy=total,
+    )
+
+    def normalised(params, extra):
+        if "spectral" not in extra:
+            return params, extra
+        energy, vectors = spectral_normalise(params["energy"], extra["spectral"])
+        return {**params, "energy": energy}, {**extra, "spectral": vectors}
+
+    if config.train.first_stage:
+        learned = ("energy",)
+    else:
+        shapes = jax.eval_shape(model.init, jax.random.key(0))
+        learned = (*shapes, *(["energy"] if energies else []))
+    chains = latent_chains.build(config, density, model)
+    return LatentModel(likelihood, model, energies, density, chains, learned, normalised)
+
+
+def build_method(
+    config,
+    parts: LatentModel,
+    *,
+    name: str,
+    gradients: Callable,
+    run: Callable,
+    advice: str,
+    axis_name: str | None = None,
+    **fields: Any,
+) -> Method:
+    """The Method of these parts.
+
+    Args:
+      config: the experiment's.
+      parts: its parts.
+      name: the method's.
+      gradients: (state, fixed, batch, key) → ({group: gradients}, metrics) for the learned groups;
+        `fixed` are the parameters of chains, normalised.
+      run: (state, keys, num_steps or None, keep_every) → Chain of latents on the EBM prior.
+      advice: what to change when training diverges.
+      axis_name: the mapped axis to average over, or None.
+      **fields: others of Method.
+    """
+    likelihood, model, density, chains = parts.likelihood, parts.model, parts.density, parts.chains
+    has_energy = parts.energies is not None
+    num_layers = len(model.latent_shapes)
+    warmup = config.train.warmup_steps
+
+    def optimiser(group):
+        cfg = config.optim[group]
+        starts = warmup if group == "energy" else 0  # the energies wait for the warm-up's end
+        rate = learning_rate(cfg, warmup - starts, config.data.num_examples, config.data.batch_size)
+        return group_optimiser(cfg, rate, first_step=starts)
+
+    def init(key, batch, first=None):
+        check_images(config, batch)
+        params_key = randomness.stream(key, "params")
+        params, extra = model.init(params_key), {}
+        if first is not None:
+            params = _taken(config, first, params)
+        if has_energy:
+            params["energy"] = parts.energies.init(params_key)
+            if config.model.energy.spectral_norm:
+                vectors = init_vectors(params["energy"], randomness.stream(key, "spectral"))
+                extra["spectral"] = vectors
+        opt_state = {group: optimiser(group).init(params[group]) for group in parts.learned}
+        return first_state(params, opt_state, extra)
+
+    def update(state, batch, key):
+        fixed, extra = parts.normalised(state.params, state.extra)
+        grads, metrics = in_parts(
+            lambda part: gradients(state, fixed, part, key), batch, config.train.accumulate
+        )
+        if axis_name:
+            grads, metrics, extra = jax.lax.pmean((grads, metrics, extra), axis_name)
+        params, opt_state = dict(state.params), {}
+        for group in parts.learned:
+            metrics[f"grad_norm/{group}"] = optax.tree.norm(grads[group])
+            # Both groups learn from the negative phase, which is where learning runs away.
+            backs_off = has_energy and group in ("energy", "prior")
+            factor = config.stability.energy_backoff**state.rollbacks if backs_off else 1.0
+            params[group], opt_state[group] = optimiser(group).update(
+                grads[group], state.opt_state[group], params[group], state.step, factor
+            )
+        return state._replace(params=params, opt_state=opt_state, extra=extra), metrics
+
+    def params_of(state: InferenceState):
+        return parts.normalised(*state)[0]
+
+    def draw(state, keys):
+        z, _ = density.prior(state.params).to_z(chains.noise(keys, "start"))
+        return decode(state, z), z
+
+    def run_to_images(state, keys, num_steps, keep_every):
+        return run(state, keys, num_steps, keep_every), lambda z: decode(state, z)
+
+    def posterior(state: InferenceState, images, key, index):
+        params = params_of(state)
+        keys = randomness.per_example(key, index)
+        if config.eval.posterior == "inference":
+            return model.infer(params, images, chains.noise(keys, "inference"))[0]
+        steps = config.sampler.posterior.num_steps
+        return chains.posterior(params, density, keys, images, steps).position
+
+    def decode(state: InferenceState, z):
+        return likelihood.mean(model.decode(state.params, z))
+
+    def reconstruct(state: InferenceState, images, key, index):
+        return decode(state, posterior(state, images, key, index))
+
+    def log_terms(state: InferenceState, images, key, index, k=0):
+        if not 0 <= k < num_layers:
+            raise ConfigError(f"k is {k}; with {num_layers} layers use 0 to {num_layers - 1}.")
+        params = params_of(state)
+        z = posterior(state, images, key, index)
+        if k:
+            z = chains.redraw(params, randomness.per_example(key, index), z, k)
+        return {
+            "likelihood": density.log_likelihood(params, images, z),
+            "energy": density.neg_energy(params, z),
+            "prior": density.prior(params).log_prob(z),
+        }
+
+    def log_score(state: InferenceState, images, key, index, k=0):
+        return sum(log_terms(state, images, key, index, k).values())
+
+    def energy(state: InferenceState, latents):
+        return -density.neg_energy(params_of(state), latents)
+
+    return Method(
+        name=name,
+        init=init,
+        update=update,
+        sample=sampler(draw, run_to_images if has_energy else None),
+        posterior=posterior,
+        reconstruct=reconstruct,
+        log_score=log_score,
+        energy=energy,
+        has_energy=has_energy,
+        advice=advice,
+        log_terms=log_terms,
+        evidence=evidence.build(config, density, model, likelihood, chains, params_of),
+        maps=LatentMaps(
+            decode=decode,
+            to_z=lambda state, u: density.prior(state.params).to_z(u)[0],
+            to_u=lambda state, z: density.prior(state.params).to_u(z)[0],
+        ),
+        builds_on=BACKBONE_SETTINGS,
+        **fields,
+    )
+
+
+def _taken(config, first: InferenceState, own):
+    """The first stage's parameters, where they are a backbone with the shapes of `own`.
+
+    Raises:
+      ConfigError: they are not.
+    """
+    where = f"train.first_stage '{config.train.first_stage}'"
+    if "energy" in first.params:
+        raise ConfigError(
+            f"{where} has energies of its own; name a run with model.energy.enabled = False."
+        )
+    shapes = jax.tree.map(lambda leaf: tuple(leaf.shape), own)
+    theirs = jax.tree.map(lambda leaf: tuple(leaf.shape), dict(first.params))
+    if theirs != shapes:
+        groups = [name for name in {*shapes, *theirs} if shapes.get(name) != theirs.get(name)]
+        raise ConfigError(
+            f"{where} has other nets than this config in {', '.join(sorted(groups))}; use that "
+            "run's model settings, or name another run."
+        )
+    return dict(first.params)
+
+
+def _check(config) -> None:
+    """Raises ConfigError for settings that do not fit together."""
+    if config.method.learning not in ("variational", "mcmc"):
+        raise ConfigError(
+            f"method.learning is '{config.method.learning}'; use 'variational' or 'mcmc'."
+        )
+    if tuple(config.data.range) != (-1.0, 1.0):
+        raise ConfigError(
+            f"data.range is {tuple(config.data.range)}; the likelihoods of method "
+            f"'{config.method.name}' need "
+            "(-1.0, 1.0)."
+        )
+    if config.model.energy.zero_init and config.model.energy.spectral_norm:
+        raise ConfigError(
+            "model.energy.zero_init and model.energy.spectral_norm are both on, but normalising "
+            "the last layer undoes its small start; turn one of them off."
+        )
+    if config.eval.posterior not in ("inference", "langevin"):
+        raise ConfigError(
+            f"eval.posterior is '{config.eval.posterior}'; use 'inference' or 'langevin'."
+        )
+    if not config.train.first_stage:
+        return
+    if config.method.learning != "variational":
+        raise ConfigError(
+            f"method.learning is '{config.method.learning}', but the first stage's inference net "
+            "gives the latents that energies learn from; use 'variational'."
+        )
+    if not config.model.energy.enabled:
+        raise ConfigError(
+            "model.energy.enabled is False, but with train.first_stage the energies are all that "
+            "learns; leave it True."
+        )
+    if config.train.warmup_steps:
+        raise ConfigError(
+            f"train.warmup_steps is {config.train.warmup_steps}, but with train.first_stage "
+            "nothing is left to warm up; use 0."
+        )

@@ -1,0 +1,111 @@
+"""Energies of latents, as pure functions of the parameter group `energy`.
+
+f is the negative energy: higher is more likely.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ebm_jax.errors import ConfigError
+from ebm_jax.nn.mlp import MLP
+from ebm_jax.nn.timed import TimedMLP
+
+
+class Energies(NamedTuple):
+    """Pure functions of one set of energies.
+
+    Attributes:
+      init: key → parameters.
+      terms: (parameters, z, t=None) → (f_1, f_2, …), each [B]; their sum is F(z), or F(z, t) at
+        the level t [B] of a diffusion.
+    """
+
+    init: Callable[[jax.Array], Any]
+    terms: Callable[..., tuple[jax.Array, ...]]
+
+
+Shapes = tuple[tuple[int, ...], ...]  # of one example's latents, bottom layer first
+
+
+def one_per_layer(config, shapes: Shapes) -> Energies:
+    """f_i(z_i), a perceptron of leaky ReLUs for each layer (CVPR 2023).
+
+    Args:
+      config: the whole experiment's config; `model.energy` is used.
+      shapes: of the latents.
+
+    Raises:
+      ConfigError: widths that do not fit the number of layers.
+    """
+    m = config.model.energy
+
+    def net(widths):
+        return MLP(widths, 1, zero_init_last=m.zero_init, dtype=_dtype(config))
+
+    return _layers([net(widths) for widths in _widths_per_layer(m.hidden, len(shapes))], shapes)
+
+
+def one_per_layer_and_level(config, shapes: Shapes) -> Energies:
+    """φ_i(z_i, t), a `TimedMLP` for each layer (ICML 2024). Arguments and errors as above."""
+    m = config.model.energy
+
+    def net(widths):
+        return TimedMLP(widths, zero_init_last=m.zero_init, dtype=_dtype(config))
+
+    nets = [net(widths) for widths in _widths_per_layer(m.hidden, len(shapes))]
+    return _layers(nets, shapes, timed=True)
+
+
+def one_for_all(config, shapes: Shapes) -> Energies:
+    """f([z_1 … z_L]), one perceptron for the concatenation (ICCV 2023). Arguments as above."""
+    m = config.model.energy
+    net = MLP(tuple(m.hidden), 1, zero_init_last=m.zero_init, dtype=_dtype(config))
+    size = sum(shape[0] for shape in shapes)
+
+    def init(key):
+        return net.init(jax.random.fold_in(key, 200), jnp.zeros((1, size)))["params"]
+
+    def terms(params, z, t=None):
+        return (net.apply({"params": params}, jnp.concatenate(z, axis=-1))[:, 0],)
+
+    return Energies(init, terms)
+
+
+def _layers(nets, shapes: Shapes, *, timed: bool = False) -> Energies:
+    level = (jnp.zeros(1, jnp.int32),) if timed else ()
+
+    def init(key):
+        params = {}
+        for i, (net, shape) in enumerate(zip(nets, shapes, strict=True)):
+            inputs = jnp.zeros((1, *shape))
+            net_key = jax.random.fold_in(key, 200 + i)
+            params[f"layer_{i + 1}"] = net.init(net_key, inputs, *level)["params"]
+        return params
+
+    def terms(params, z, t=None):
+        inputs = (t,) if timed else ()
+        return tuple(
+            net.apply({"params": params[f"layer_{i + 1}"]}, z[i], *inputs)[:, 0]
+            for i, net in enumerate(nets)
+        )
+
+    return Energies(init, terms)
+
+
+def _dtype(config):
+    return jnp.dtype(config.model.energy.compute_dtype or config.compute_dtype)
+
+
+def _widths_per_layer(hidden, num_layers: int) -> list[tuple[int, ...]]:
+    """`hidden` is one tuple of widths for every layer, or a tuple of such tuples."""
+    if not hidden or isinstance(hidden[0], int):
+        return [tuple(hidden)] * num_layers
+    if len(hidden) != num_layers:
+        raise ConfigError(
+            f"model.energy.hidden has widths for {len(hidden)} layers, but model.latent_sizes has "
+            f"{num_layers}; give one tuple for all layers or one for each."
+        )
+    return [tuple(widths) for widths in hidden]
