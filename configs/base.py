@@ -11,7 +11,7 @@ def network_optimiser(learning_rate: float) -> ml_collections.ConfigDict:
     """Settings of one parameter group's optimiser."""
     return ml_collections.ConfigDict(
         dict(
-            algorithm="adam",  # adam | sgd
+            algorithm="adam",  # adam | adamax | sgd
             learning_rate=learning_rate,
             joint_learning_rate=placeholder(float),  # after `train.warmup_steps`; default: the same
             b1=0.9,
@@ -20,6 +20,9 @@ def network_optimiser(learning_rate: float) -> ml_collections.ConfigDict:
             clip_norm=0.0,  # global gradient norm of the group; 0 = off
             decay_per_epoch=1.0,  # learning rate × this after every epoch
             linear_decay_steps=0,  # the learning rate falls to 0 in a line of this length; 0 = off
+            cosine_decay_steps=0,  # … or to `final_learning_rate` along half a cosine; 0 = off
+            final_learning_rate=0.0,
+            rising_steps=0,  # the learning rate rises from 0 in so many steps
         )
     )
 
@@ -57,7 +60,8 @@ def get_config() -> ml_collections.ConfigDict:
     )
     c.model.prior = ml_collections.ConfigDict(dict(hidden=(64, 64), sigma_floor=0.01))
     c.model.energy = ml_collections.ConfigDict(
-        dict(enabled=True, hidden=(64, 64), zero_init=True, spectral_norm=False)
+        # channels: of convolutions, for latents that are maps
+        dict(enabled=True, hidden=(64, 64), channels=64, zero_init=True, spectral_norm=False)
     )
     c.model.inference = ml_collections.ConfigDict(
         dict(kind="mlp", hidden=(128, 128), latent_hidden=(64, 64), width=256)

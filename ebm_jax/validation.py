@@ -63,7 +63,11 @@ _RANGES = {  # of every optimiser group
     "clip_norm": (lambda v: v >= 0, "at least 0 (0 = off)"),
     "decay_per_epoch": (lambda v: 0 < v <= 1, "in (0, 1]"),
     "linear_decay_steps": (lambda v: v >= 0, "at least 0 (0 = off)"),
+    "cosine_decay_steps": (lambda v: v >= 0, "at least 0 (0 = off)"),
+    "final_learning_rate": (lambda v: 0 <= v < float("inf"), "at least 0 and finite"),
+    "rising_steps": (lambda v: v >= 0, "at least 0 (0 = off)"),
 }
+_ALGORITHMS = ("adam", "adamax", "sgd")
 _DISPATCHED = ("num_steps", "log_every", "checkpoint_every", "image_every")
 
 
@@ -81,9 +85,10 @@ def validate(config: Any) -> None:
         if not _get(config, name) >= 0:
             raise ConfigError(f"{name} is {_get(config, name)}; it must not be negative.")
     for group, settings in config.optim.items():
-        if hasattr(settings, "items") and settings.algorithm not in ("adam", "sgd"):
+        if hasattr(settings, "items") and settings.algorithm not in _ALGORITHMS:
             raise ConfigError(
-                f"optim.{group}.algorithm is '{settings.algorithm}'; use 'adam' or 'sgd'."
+                f"optim.{group}.algorithm is '{settings.algorithm}'; use one of: "
+                f"{', '.join(_ALGORITHMS)}."
             )
         for key, (allowed, what) in _RANGES.items() if hasattr(settings, "items") else ():
             if settings[key] is not None and not allowed(settings[key]):

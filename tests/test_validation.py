@@ -24,7 +24,11 @@ from tests.test_train import tiny_config
             "last_checkpoints is 4, but the run keeps 3; lower it",
         ),
         ("train.ema_decay", 1.0, r"train.ema_decay is 1.0; it must be in \[0, 1\)"),
-        ("optim.prior.algorithm", "lion", "optim.prior.algorithm is .lion.; use .adam. or .sgd."),
+        (
+            "optim.prior.algorithm",
+            "lion",
+            "algorithm is .lion.; use one of: adam, adamax, sgd.",
+        ),
         ("model.energy.compute_dtype", "half", "model.energy.compute_dtype is .half.; use"),
         ("compute_dtype", "float16", "compute_dtype is 'float16'; use 'float32' or 'bfloat16'"),
         ("model.latent_sizes", (4, 0), r"model.latent_sizes is \(4, 0\)"),

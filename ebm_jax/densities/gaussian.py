@@ -28,3 +28,9 @@ def normal_log_prob(x: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
 def standard_normal_log_prob(x: jax.Array) -> jax.Array:
     """log N(x; 0, I) per example: [B, ...] → [B]."""
     return sum_event(-0.5 * (x**2 + LOG_2PI))
+
+
+def normal_kl(mean: jax.Array, std: jax.Array, mean_p: jax.Array, std_p: jax.Array) -> jax.Array:
+    """KL(N(mean, std²) ‖ N(mean_p, std_p²)) summed per example, in nats: [B, ...] → [B]."""
+    ratio = std / std_p
+    return sum_event(0.5 * (((mean - mean_p) / std_p) ** 2 + ratio**2 - 1) - jnp.log(ratio))

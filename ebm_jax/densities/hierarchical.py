@@ -14,7 +14,7 @@ hierarchical latent EBM diffusion (ICML 2024).
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from ebm_jax.densities.gaussian import standard_normal_log_prob, sum_event
 
 Latents = tuple[jax.Array, ...]  # (z_1 … z_L), bottom first, each [B, ...]
-Conditional = Callable[[int, Latents], tuple[jax.Array, jax.Array]]
+Conditional = Callable[[int, Any], tuple[jax.Array, jax.Array]]
 
 
 class HierarchicalPrior(NamedTuple):
@@ -42,35 +42,69 @@ class HierarchicalPrior(NamedTuple):
     redraw: Callable[[Latents, Latents, int], Latents]
 
 
-def hierarchical_prior(conditional: Conditional, num_layers: int) -> HierarchicalPrior:
+def top_alone(top: jax.Array) -> Latents:
+    """z_L → (z_L,): what `conditional` is given below the top layer, if that is all layers."""
+    return (top,)
+
+
+def with_layer(i: int, above: Latents, z_i: jax.Array) -> Latents:
+    """The layers above i and layer i, bottom first."""
+    return (z_i, *above)
+
+
+def hierarchical_prior(
+    conditional: Conditional,
+    num_layers: int,
+    *,
+    start: Callable[[jax.Array], Any] = top_alone,
+    absorb: Callable[[int, Any, jax.Array], Any] = with_layer,
+) -> HierarchicalPrior:
     """Builds the prior from its conditionals.
 
+    What a layer's conditional is given of the layers above it is theirs as a tuple, bottom first,
+    (z_{i+1} … z_{L−1}), or whatever `start` and `absorb` make of them one by one: the state of a
+    decoder's tower, which is then computed once for all layers.
+
     Args:
-      conditional: (i, above) → (mean, std) of layer i (0 = bottom) given `above`, the tuple of the
-        layers over it, (z_{i+1} … z_{L−1}); std must be positive. Never called for the top layer.
+      conditional: (i, state) → (mean, std) of layer i (0 = bottom); std must be positive. Never
+        called for the top layer.
       num_layers: L ≥ 1.
+      start: z_L → the state below the top layer.
+      absorb: (i, state, z_i) → the state below layer i. Never called for the bottom layer.
 
     Returns:
       HierarchicalPrior.
     """
 
-    def to_z(u: Latents) -> tuple[Latents, jax.Array]:
-        z = (u[-1],)
-        log_det = jnp.zeros(u[-1].shape[0], u[-1].dtype)
+    def sweep(top: jax.Array, layer: Callable[..., jax.Array]) -> Latents:
+        """z from the top down; `layer` is (i, mean, std) → z_i."""
+        z = (top,)
+        state = start(top) if num_layers > 1 else None
         for i in reversed(range(num_layers - 1)):
-            mean, std = conditional(i, z)
-            z = (mean + std * u[i], *z)
-            log_det += sum_event(jnp.log(std))
-        return z, log_det
+            z = (layer(i, *conditional(i, state)), *z)
+            if i:
+                state = absorb(i, state, z[0])
+        return z
+
+    def to_z(u: Latents) -> tuple[Latents, jax.Array]:
+        log_dets = [jnp.zeros(u[-1].shape[0], u[-1].dtype)]
+
+        def layer(i, mean, std):
+            log_dets.append(sum_event(jnp.log(std)))
+            return mean + std * u[i]
+
+        return sweep(u[-1], layer), sum(log_dets)
 
     def to_u(z: Latents) -> tuple[Latents, jax.Array]:
-        u = [z[-1]]
-        log_det = jnp.zeros(z[-1].shape[0], z[-1].dtype)
-        for i in reversed(range(num_layers - 1)):
-            mean, std = conditional(i, z[i + 1 :])
+        u, log_dets = [z[-1]], [jnp.zeros(z[-1].shape[0], z[-1].dtype)]
+
+        def layer(i, mean, std):
             u.insert(0, (z[i] - mean) / std)
-            log_det -= sum_event(jnp.log(std))
-        return tuple(u), log_det
+            log_dets.append(-sum_event(jnp.log(std)))
+            return z[i]
+
+        sweep(z[-1], layer)
+        return tuple(u), sum(log_dets)
 
     def log_prob(z: Latents) -> jax.Array:
         u, log_det = to_u(z)
@@ -79,10 +113,6 @@ def hierarchical_prior(conditional: Conditional, num_layers: int) -> Hierarchica
     def redraw(u: Latents, z: Latents, k: int) -> Latents:
         if k >= num_layers:
             return to_z(u)[0]
-        kept = z[k:]
-        for i in reversed(range(k)):
-            mean, std = conditional(i, kept)
-            kept = (mean + std * u[i], *kept)
-        return kept
+        return sweep(z[-1], lambda i, mean, std: mean + std * u[i] if i < k else z[i])
 
     return HierarchicalPrior(to_z=to_z, to_u=to_u, log_prob=log_prob, redraw=redraw)

@@ -1,7 +1,7 @@
 """Methods: what is learned from what. The loop sees them only as `Method`."""
 
 from ebm_jax.errors import ConfigError
-from ebm_jax.methods import autoencoder, diffusion, hat, joint, ladder, sngan
+from ebm_jax.methods import autoencoder, diffusion, hat, joint, ladder, nvae, sngan
 from ebm_jax.methods.base import (
     InferenceState,
     Method,
@@ -17,6 +17,7 @@ _METHODS = {
     "hat": hat.build,
     "joint": joint.build,
     "ladder": ladder.build,
+    "nvae": nvae.build,
     "sngan": sngan.build,
 }
 

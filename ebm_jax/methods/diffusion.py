@@ -16,7 +16,7 @@ from ebm_jax.methods import latent_model
 from ebm_jax.methods.base import Method
 from ebm_jax.methods.metrics import chain_metrics
 from ebm_jax.methods.reverse_chain import ReverseChain, all_levels, one_level
-from ebm_jax.models import energies, latent_variable
+from ebm_jax.models import backbones, energies
 
 
 def build(config, axis_name: str | None = None) -> Method:
@@ -44,7 +44,7 @@ def build(config, axis_name: str | None = None) -> Method:
         return scaled(nets, energy, z, jnp.zeros(z[0].shape[0], jnp.int32))
 
     parts = latent_model.build_parts(
-        config, latent_variable.build, energies.one_per_layer_and_level, lowest
+        config, backbones.build, energies.one_per_layer_and_level, lowest
     )
     model, chains = parts.model, parts.chains
 
@@ -83,7 +83,7 @@ def build(config, axis_name: str | None = None) -> Method:
             return loss, found | {"loss/total": loss}
 
         grads, found = jax.grad(loss_fn, has_aux=True)(state.params["energy"])
-        return {"energy": grads}, chain_metrics("prior", chain.info) | found
+        return {"energy": grads}, chain_metrics("prior", chain.info) | found, {}
 
     def run(state, keys, num_steps, keep_every):
         params, _ = parts.normalised(*state)

@@ -13,17 +13,18 @@ import jax.numpy as jnp
 
 from ebm_jax import randomness
 from ebm_jax.densities.joint import learning_loss
+from ebm_jax.errors import ConfigError
 from ebm_jax.methods import latent_model
 from ebm_jax.methods.base import Method
 from ebm_jax.methods.latent_model import LatentModel
 from ebm_jax.methods.metrics import chain_metrics
-from ebm_jax.models import energies, latent_variable
+from ebm_jax.models import backbones, energies
 
 
 def build(
     config,
     axis_name: str | None = None,
-    build_model: Callable = latent_variable.build,
+    build_model: Callable = backbones.build,
     build_energies: Callable = energies.one_per_layer,
 ) -> Method:
     """The method's pure functions for one experiment.
@@ -38,6 +39,11 @@ def build(
       ConfigError: settings that do not fit together.
     """
     parts = latent_model.build_parts(config, build_model, build_energies)
+    if parts.model.learn is not None and not config.train.first_stage:
+        raise ConfigError(
+            f"model.generator.kind is '{config.model.generator.kind}', whose nets method 'nvae' "
+            "learns; name such a run: --config.train.first_stage=runs/…"
+        )
     advice = (
         "lower joint_learning_rate of optim.prior and the rate of optim.energy, or raise "
         "optim.energy_l2"
@@ -112,7 +118,7 @@ def _all_groups(config, parts: LatentModel) -> Callable:
             return loss, found | {"loss/total": loss}
 
         grads, found = jax.grad(loss_fn, has_aux=True)(state.params)
-        return grads, metrics | found
+        return grads, metrics | found, {}
 
     return gradients
 
@@ -139,7 +145,7 @@ def _second_stage(config, parts: LatentModel) -> Callable:
             return loss, found | {"loss/total": loss}
 
         grads, found = jax.grad(loss_fn, has_aux=True)(state.params["energy"])
-        return {"energy": grads}, chain_metrics("prior", chain.info) | found
+        return {"energy": grads}, chain_metrics("prior", chain.info) | found, {}
 
     return gradients
 

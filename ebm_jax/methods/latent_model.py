@@ -25,12 +25,13 @@ from ebm_jax.models.energies import Energies
 from ebm_jax.models.latent_variable import LatentVariableModel
 from ebm_jax.nn.spectral import init_vectors, spectral_normalise
 
-BACKBONE = ("generator", "prior", "inference")  # groups that a first stage brings
 BACKBONE_SETTINGS = (  # in which a first stage must be the same
     *("data.name", "data.image_size", "data.channels", "data.range"),
     *("model.latent_sizes", "model.prior.hidden", "model.prior.sigma_floor"),
     *("model.generator.kind", "model.generator.hidden", "model.generator.inputs"),
+    *("model.generator.scales", "model.generator.latent_side", "model.generator.cells"),
     *("model.inference.kind", "model.inference.hidden", "model.inference.latent_hidden"),
+    "model.inference.cells",
     *("model.likelihood.kind", "model.likelihood.sigma", "model.likelihood.mixtures"),
 )
 
@@ -45,8 +46,9 @@ class LatentModel(NamedTuple):
       density: p(x, z), its F without levels: that of level 0 for the energies of a diffusion.
       chains: on `density`.
       learned: the parameter groups that learn.
-      normalised: (params, extra) → both, with spectral normalisation applied where the config has
-        it: once, outside of every chain.
+      normalised: (params, extra) → both: the parameters with the statistics that the nets have
+        beside them, and with spectral normalisation applied where the config has it, once and
+        outside of every chain.
     """
 
     likelihood: Likelihood
@@ -105,6 +107,8 @@ def build_parts(
     )
 
     def normalised(params, extra):
+        if "statistics" in extra:
+            params = {**params, "statistics": extra["statistics"]}
         if "spectral" not in extra:
             return params, extra
         energy, vectors = spectral_normalise(params["energy"], extra["spectral"])
@@ -113,8 +117,8 @@ def build_parts(
     if config.train.first_stage:
         learned = ("energy",)
     else:
-        shapes = jax.eval_shape(model.init, jax.random.key(0))
-        learned = (*shapes, *(["energy"] if energies else []))
+        groups = set(jax.eval_shape(model.init, jax.random.key(0))) - {"statistics"}
+        learned = (*sorted(groups), *(["energy"] if energies else []))
     chains = latent_chains.build(config, density, model)
     return LatentModel(likelihood, model, energies, density, chains, learned, normalised)
 
@@ -136,8 +140,9 @@ def build_method(
       config: the experiment's.
       parts: its parts.
       name: the method's.
-      gradients: (state, fixed, batch, key) → ({group: gradients}, metrics) for the learned groups;
-        `fixed` are the parameters of chains, normalised.
+      gradients: (state, fixed, batch, key) → ({group: gradients}, metrics, moved) of the learned
+        groups; `fixed` are the parameters of chains, normalised, and `moved` is what becomes of
+        parts of `state.extra`.
       run: (state, keys, num_steps or None, keep_every) → Chain of latents on the EBM prior.
       advice: what to change when training diverges.
       axis_name: the mapped axis to average over, or None.
@@ -160,6 +165,8 @@ def build_method(
         params, extra = model.init(params_key), {}
         if first is not None:
             params = _taken(config, first, params)
+        if "statistics" in params:
+            extra["statistics"] = params.pop("statistics")
         if has_energy:
             params["energy"] = parts.energies.init(params_key)
             if config.model.energy.spectral_norm:
@@ -170,9 +177,10 @@ def build_method(
 
     def update(state, batch, key):
         fixed, extra = parts.normalised(state.params, state.extra)
-        grads, metrics = in_parts(
+        grads, metrics, moved = in_parts(
             lambda part: gradients(state, fixed, part, key), batch, config.train.accumulate
         )
+        extra = {**extra, **moved}
         if axis_name:
             grads, metrics, extra = jax.lax.pmean((grads, metrics, extra), axis_name)
         params, opt_state = dict(state.params), {}
@@ -190,7 +198,7 @@ def build_method(
         return parts.normalised(*state)[0]
 
     def draw(state, keys):
-        z, _ = density.prior(state.params).to_z(chains.noise(keys, "start"))
+        z, _ = density.prior(params_of(state)).to_z(chains.noise(keys, "start"))
         return decode(state, z), z
 
     def run_to_images(state, keys, num_steps, keep_every):
@@ -205,7 +213,7 @@ def build_method(
         return chains.posterior(params, density, keys, images, steps).position
 
     def decode(state: InferenceState, z):
-        return likelihood.mean(model.decode(state.params, z))
+        return likelihood.mean(model.decode(params_of(state), z))
 
     def reconstruct(state: InferenceState, images, key, index):
         return decode(state, posterior(state, images, key, index))
@@ -244,8 +252,8 @@ def build_method(
         evidence=evidence.build(config, density, model, likelihood, chains, params_of),
         maps=LatentMaps(
             decode=decode,
-            to_z=lambda state, u: density.prior(state.params).to_z(u)[0],
-            to_u=lambda state, z: density.prior(state.params).to_u(z)[0],
+            to_z=lambda state, u: density.prior(params_of(state)).to_z(u)[0],
+            to_u=lambda state, z: density.prior(params_of(state)).to_u(z)[0],
         ),
         builds_on=BACKBONE_SETTINGS,
         **fields,
@@ -263,15 +271,17 @@ def _taken(config, first: InferenceState, own):
         raise ConfigError(
             f"{where} has energies of its own; name a run with model.energy.enabled = False."
         )
-    shapes = jax.tree.map(lambda leaf: tuple(leaf.shape), own)
-    theirs = jax.tree.map(lambda leaf: tuple(leaf.shape), dict(first.params))
+    taken = dict(first.params)
+    if "statistics" in first.extra:
+        taken["statistics"] = first.extra["statistics"]
+    shapes, theirs = (jax.tree.map(lambda leaf: tuple(leaf.shape), dict(p)) for p in (own, taken))
     if theirs != shapes:
         groups = [name for name in {*shapes, *theirs} if shapes.get(name) != theirs.get(name)]
         raise ConfigError(
             f"{where} has other nets than this config in {', '.join(sorted(groups))}; use that "
             "run's model settings, or name another run."
         )
-    return dict(first.params)
+    return taken
 
 
 def _check(config) -> None:

@@ -39,7 +39,8 @@ def learning_rate(config, warmup_steps: int, num_examples: int, batch_size: int)
     """step → learning rate: `learning_rate`, and `joint_learning_rate` after the warm-up if given.
 
     "Per epoch" decay needs the steps per epoch, which follow from the data set's size;
-    `linear_decay_steps` takes the rate to zero in a straight line.
+    `linear_decay_steps` takes the rate to zero in a straight line, `cosine_decay_steps` to
+    `final_learning_rate` along half a cosine, and `rising_steps` up from zero at the start.
 
     Raises:
       ConfigError: a decay is asked for and the data set's size is unknown.
@@ -55,9 +56,15 @@ def learning_rate(config, warmup_steps: int, num_examples: int, batch_size: int)
     def rate(step):
         base = jnp.where(step < warmup_steps, config.learning_rate, later)
         base = base * config.decay_per_epoch ** (step // steps_per_epoch)
-        if not config.linear_decay_steps:
-            return base
-        return base * jnp.maximum(1.0 - step / config.linear_decay_steps, 0.0)
+        if config.linear_decay_steps:
+            base = base * jnp.maximum(1.0 - step / config.linear_decay_steps, 0.0)
+        if config.cosine_decay_steps:
+            place = jnp.minimum(step / config.cosine_decay_steps, 1.0)
+            last = config.final_learning_rate
+            base = last + (base - last) * 0.5 * (1.0 + jnp.cos(jnp.pi * place))
+        if config.rising_steps:
+            base = base * jnp.minimum((step + 1) / config.rising_steps, 1.0)
+        return base
 
     return rate
 
@@ -65,7 +72,7 @@ def learning_rate(config, warmup_steps: int, num_examples: int, batch_size: int)
 def group_optimiser(
     config, rate: Callable[[jax.Array], jax.Array], first_step: int = 0
 ) -> GroupOptimiser:
-    """As the papers' code has it: gradient clip, then L2 added to the gradient, then Adam or SGD.
+    """As the papers' code has it: gradient clip, L2 added to the gradient, then the algorithm.
 
     The learning rate is a function of the training step, not of the optimiser's own count, so a
     skipped update cannot shift the schedule.
@@ -81,8 +88,8 @@ def group_optimiser(
         parts.append(optax.clip_by_global_norm(config.clip_norm))
     if config.l2:
         parts.append(optax.add_decayed_weights(config.l2))
-    adam = config.algorithm == "adam"
-    parts.append(optax.scale_by_adam(b1=config.b1, b2=config.b2) if adam else optax.identity())
+    scale = {"adam": optax.scale_by_adam, "adamax": optax.scale_by_adamax}.get(config.algorithm)
+    parts.append(scale(b1=config.b1, b2=config.b2) if scale else optax.identity())
     transform = optax.chain(*parts)
 
     def update(grads, state, params, step, factor=1.0):

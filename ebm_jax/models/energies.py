@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from ebm_jax.errors import ConfigError
+from ebm_jax.nn.map_energies import MapEnergy, TimedMapEnergy
 from ebm_jax.nn.mlp import MLP
 from ebm_jax.nn.timed import TimedMLP
 
@@ -31,32 +32,35 @@ Shapes = tuple[tuple[int, ...], ...]  # of one example's latents, bottom layer f
 
 
 def one_per_layer(config, shapes: Shapes) -> Energies:
-    """f_i(z_i), a perceptron of leaky ReLUs for each layer (CVPR 2023).
+    """f_i(z_i) for each layer: of vectors by a perceptron, of maps by a `MapEnergy` (CVPR 2023).
 
     Args:
       config: the whole experiment's config; `model.energy` is used.
       shapes: of the latents.
 
     Raises:
-      ConfigError: widths that do not fit the number of layers.
+      ConfigError: widths that do not fit the latents.
     """
-    m = config.model.energy
+    m, dtype = config.model.energy, _dtype(config)
 
-    def net(widths):
-        return MLP(widths, 1, zero_init_last=m.zero_init, dtype=_dtype(config))
+    def net(widths, shape):
+        if len(shape) == 1:
+            return MLP(widths, 1, zero_init_last=m.zero_init, dtype=dtype)
+        return MapEnergy(m.channels, *_one_width(widths), m.zero_init, dtype)
 
-    return _layers([net(widths) for widths in _widths_per_layer(m.hidden, len(shapes))], shapes)
+    return _layers(net, m.hidden, shapes)
 
 
 def one_per_layer_and_level(config, shapes: Shapes) -> Energies:
-    """φ_i(z_i, t), a `TimedMLP` for each layer (ICML 2024). Arguments and errors as above."""
-    m = config.model.energy
+    """φ_i(z_i, t) for each layer: `TimedMLP`, `TimedMapEnergy` (ICML 2024). Arguments as above."""
+    m, dtype = config.model.energy, _dtype(config)
 
-    def net(widths):
-        return TimedMLP(widths, zero_init_last=m.zero_init, dtype=_dtype(config))
+    def net(widths, shape):
+        if len(shape) == 1:
+            return TimedMLP(widths, zero_init_last=m.zero_init, dtype=dtype)
+        return TimedMapEnergy(m.channels, *_one_width(widths), m.zero_init, dtype)
 
-    nets = [net(widths) for widths in _widths_per_layer(m.hidden, len(shapes))]
-    return _layers(nets, shapes, timed=True)
+    return _layers(net, m.hidden, shapes, timed=True)
 
 
 def one_for_all(config, shapes: Shapes) -> Energies:
@@ -74,7 +78,9 @@ def one_for_all(config, shapes: Shapes) -> Energies:
     return Energies(init, terms)
 
 
-def _layers(nets, shapes: Shapes, *, timed: bool = False) -> Energies:
+def _layers(build_net, hidden, shapes: Shapes, *, timed: bool = False) -> Energies:
+    widths = _widths_per_layer(hidden, len(shapes))
+    nets = [build_net(*both) for both in zip(widths, shapes, strict=True)]
     level = (jnp.zeros(1, jnp.int32),) if timed else ()
 
     def init(key):
@@ -97,6 +103,15 @@ def _layers(nets, shapes: Shapes, *, timed: bool = False) -> Energies:
 
 def _dtype(config):
     return jnp.dtype(config.model.energy.compute_dtype or config.compute_dtype)
+
+
+def _one_width(widths: tuple[int, ...]) -> tuple[int]:
+    if len(widths) != 1:
+        raise ConfigError(
+            f"model.energy.hidden is {widths} for a layer of maps; give one width, that of all "
+            "linear layers after the convolutions of model.energy.channels."
+        )
+    return widths
 
 
 def _widths_per_layer(hidden, num_layers: int) -> list[tuple[int, ...]]:

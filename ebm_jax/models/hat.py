@@ -17,6 +17,7 @@ from ebm_jax.models.hat_nets import (
     SphereDecoder,
     SphereEncoder,
 )
+from ebm_jax.models.padding import to_power_of_two
 
 
 class Generator(NamedTuple):
@@ -62,24 +63,21 @@ def build_generator(config, axis_name: str | None = None) -> Generator:
       ConfigError: an unknown kind, or sizes that do not fit together.
     """
     side, channels = config.data.image_size, config.data.channels
-    padded, before, _ = _padding(side)
-    net, latent_shape = _generator(config, padded, channels, _dtype(config, "generator"))
+    padding = to_power_of_two(side)
+    net, latent_shape = _generator(config, padding.padded, channels, _dtype(config, "generator"))
     learning = net.clone(train=True, axis_name=axis_name)
-
-    def cut(x):
-        return x[:, before : before + side, before : before + side]
 
     def init(key):
         variables = net.init(key, jnp.zeros((1, *latent_shape)))
         return variables["params"], variables["batch_stats"]
 
     def generate(params, statistics, z):
-        return cut(net.apply({"params": params, "batch_stats": statistics}, z))
+        return padding.cut(net.apply({"params": params, "batch_stats": statistics}, z))
 
     def learn(params, statistics, z):
         variables = {"params": params, "batch_stats": statistics}
         x, moved = learning.apply(variables, z, mutable="batch_stats")
-        return cut(x), moved["batch_stats"]
+        return padding.cut(x), moved["batch_stats"]
 
     return Generator(init, generate, learn, latent_shape)
 
@@ -96,7 +94,7 @@ def build_critic(config, name: str, *, pool: str, bias: bool = False) -> Net:
       ConfigError: more halvings than blocks or than the image has.
     """
     cfg = config.model[name]
-    padded, _, _ = _padding(config.data.image_size)
+    padded = to_power_of_two(config.data.image_size).padded
     widths = tuple(cfg.hidden)
     if not 0 <= cfg.halvings <= min(len(widths), padded.bit_length() - 1):
         raise ConfigError(
@@ -120,23 +118,15 @@ def build_encoder(config) -> Net:
 
 def _of_images(config, net) -> Net:
     side, channels = config.data.image_size, config.data.channels
-    padded, before, after = _padding(side)
+    padding = to_power_of_two(side)
 
     def init(key):
-        return net.init(key, jnp.zeros((1, padded, padded, channels)))["params"]
+        return net.init(key, padding.pad(jnp.zeros((1, side, side, channels))))["params"]
 
     def apply(params, x):
-        around = ((0, 0), (before, after), (before, after), (0, 0))
-        return net.apply({"params": params}, jnp.pad(x, around, constant_values=-1.0))
+        return net.apply({"params": params}, padding.pad(x))
 
     return Net(init, apply)
-
-
-def _padding(side: int) -> tuple[int, int, int]:
-    """(the next power of two, pixels before the image, pixels after it)."""
-    padded = 1 << (side - 1).bit_length()
-    before = (padded - side) // 2
-    return padded, before, padded - side - before
 
 
 def _dtype(config, part: str) -> jnp.dtype:

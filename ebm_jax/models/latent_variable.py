@@ -24,12 +24,14 @@ class LatentVariableModel(NamedTuple):
     """Pure functions of one model; x are images [B, H, W, C], z latents, u and noise like z.
 
     Attributes:
-      init: key → {group: parameters}.
+      init: key → {group: parameters}, and their `statistics`, which no optimiser moves, if any.
       latent_shapes: of one example's latents.
       decode: (params, z) → the likelihood's raw parameters [B, H, W, outputs].
       prior: params → HierarchicalPrior p_β.
       infer: (params, x, noise) → (z, log q(z|x) [B]), re-parameterised.
       has_inference: whether `infer` can be called.
+      learn: (params, x, noise) → (raw parameters of x̂, KL(q ‖ p_β) of each layer [L, B], the
+        statistics moved by the batch's), by the batch's own statistics; None for nets without.
     """
 
     init: Callable[[jax.Array], Params]
@@ -38,6 +40,7 @@ class LatentVariableModel(NamedTuple):
     prior: Callable[[Params], HierarchicalPrior]
     infer: Callable[[Params, jax.Array, Latents], tuple[Latents, jax.Array]]
     has_inference: bool
+    learn: Callable[..., tuple[jax.Array, jax.Array, Any]] | None = None
 
 
 def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableModel:

@@ -10,6 +10,8 @@ import zlib
 import jax
 import jax.numpy as jnp
 
+_ZERO = 1e-12  # a largest singular value of no direction
+
 
 def init_vectors(params, key: jax.Array):
     """One power-iteration vector per kernel: a tree like `params` with None for the other leaves.
@@ -42,12 +44,26 @@ def spectral_normalise(params, vectors, num_iterations: int = 1):
     Returns:
       (normalised parameters, new vectors).
     """
+    norms, updated = spectral_norms(params, vectors, num_iterations)
+
+    def divided(leaf, norm):
+        return leaf if norm is None else leaf / jnp.where(norm > _ZERO, norm, 1.0)
+
+    return jax.tree.map(divided, params, norms), updated
+
+
+def spectral_norms(params, vectors, num_iterations: int = 1):
+    """The estimated largest singular value of every kernel; arguments as above.
+
+    Returns:
+      (tree like `params` of values, None where there is no kernel; new vectors).
+    """
     leaves, structure = jax.tree.flatten(params)
     vector_leaves = structure.flatten_up_to(vectors)
-    normalised, updated = [], []
+    norms, updated = [], []
     for leaf, v in zip(leaves, vector_leaves, strict=True):
         if v is None:
-            normalised.append(leaf)
+            norms.append(None)
             updated.append(None)
             continue
         matrix = leaf.reshape(-1, leaf.shape[-1])
@@ -56,13 +72,11 @@ def spectral_normalise(params, vectors, num_iterations: int = 1):
         for _ in range(num_iterations):
             v = _unit(fixed.T @ u)
             u = _unit(fixed @ v)
-        sigma = u @ matrix @ v
+        norms.append(u @ matrix @ v)
         # A zero-initialised kernel has no direction: it stays zero instead of becoming 0/0, and
         # its vector stays as it was, as a zero vector would never leave zero again.
-        nonzero = sigma > 1e-12
-        normalised.append(leaf / jnp.where(nonzero, sigma, 1.0))
-        updated.append(jnp.where(nonzero, v, start))
-    return structure.unflatten(normalised), structure.unflatten(updated)
+        updated.append(jnp.where(norms[-1] > _ZERO, v, start))
+    return structure.unflatten(norms), structure.unflatten(updated)
 
 
 def _unit(x: jax.Array) -> jax.Array:

@@ -1,6 +1,7 @@
 """A perceptron that knows the level of a diffusion (ICML 2024)."""
 
 import math
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -9,13 +10,7 @@ import jax.numpy as jnp
 from ebm_jax.nn.dense import Dense
 
 EMBEDDING = 128  # numbers a level is embedded in
-
-
-def embed_time(t: jax.Array, size: int = EMBEDDING) -> jax.Array:
-    """Sines and cosines of an integer at wavelengths from 2π to 2π · 10⁴: [B] → [B, size]."""
-    frequencies = jnp.exp(-math.log(1e4) * jnp.arange(size // 2) / (size // 2 - 1))
-    angles = t[:, None].astype(jnp.float32) * frequencies[None]
-    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+_XAVIER = nn.initializers.xavier_normal()
 
 
 class TimedMLP(nn.Module):
@@ -35,19 +30,36 @@ class TimedMLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, t: jax.Array) -> jax.Array:
-        def dense(width, name, **settings):
-            xavier = nn.initializers.xavier_normal()
-            settings = {"kernel_init": xavier, **settings}
-            return Dense(width, use_bias=False, dtype=self.dtype, name=name, **settings)
+        def dense(width, name, kernel_init=_XAVIER):
+            settings = dict(use_bias=False, kernel_init=kernel_init, dtype=self.dtype, name=name)
+            return Dense(width, **settings)
 
-        level = dense(self.hidden[0], "level_0")(embed_time(t))
-        level = nn.silu(dense(self.hidden[0], "level_1")(nn.silu(level)))
+        level = embed_level(dense, self.hidden[0], t)
         h = dense(self.hidden[0], "input")(x.reshape(x.shape[0], -1))
         h += dense(self.hidden[0], "input_level")(level)
         for i, width in enumerate(self.hidden[1:]):
-            inner = dense(width, f"block_{i}_0")(nn.silu(h))
-            inner += dense(width, f"block_{i}_level")(level)
-            inner = dense(width, f"block_{i}_1")(nn.silu(inner))
-            h = inner + (h if h.shape[1] == width else dense(width, f"block_{i}_shortcut")(h))
-        settings = {"kernel_init": nn.initializers.zeros} if self.zero_init_last else {}
-        return dense(1, "last", **settings)(nn.silu(h)).astype(jnp.float32)
+            h = residual_block(dense, width, h, level, f"block_{i}")
+        last = nn.initializers.zeros if self.zero_init_last else _XAVIER
+        return dense(1, "last", last)(nn.silu(h)).astype(jnp.float32)
+
+
+def embed_time(t: jax.Array, size: int = EMBEDDING) -> jax.Array:
+    """Sines and cosines of an integer at wavelengths from 2π to 2π · 10⁴: [B] → [B, size]."""
+    frequencies = jnp.exp(-math.log(1e4) * jnp.arange(size // 2) / (size // 2 - 1))
+    angles = t[:, None].astype(jnp.float32) * frequencies[None]
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+
+
+def embed_level(dense: Callable, width: int, t: jax.Array) -> jax.Array:
+    """t [B] → [B, width], by layers of the module that `dense(width, name)` makes them in."""
+    level = dense(width, "level_0")(embed_time(t))
+    return nn.silu(dense(width, "level_1")(nn.silu(level)))
+
+
+def residual_block(
+    dense: Callable, width: int, h: jax.Array, level: jax.Array, name: str
+) -> jax.Array:
+    """h + SiLU–linear (+ level)–SiLU–linear: [B, C] → [B, width]; `dense` as above."""
+    inner = dense(width, f"{name}_0")(nn.silu(h)) + dense(width, f"{name}_level")(level)
+    inner = dense(width, f"{name}_1")(nn.silu(inner))
+    return inner + (h if h.shape[1] == width else dense(width, f"{name}_shortcut")(h))

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ebm_jax.densities.gaussian import normal_log_prob, standard_normal_log_prob, sum_event
+from ebm_jax.densities.gaussian import (
+    normal_kl,
+    normal_log_prob,
+    standard_normal_log_prob,
+    sum_event,
+)
 
 RNG = np.random.default_rng(0)
 X, MEAN = RNG.normal(size=(2, 3, 4, 5)).astype(np.float32)
@@ -31,3 +36,13 @@ def test_standard_normal_is_scipys():
 def test_sum_event_keeps_the_batch_axis_only(shape):
     x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     np.testing.assert_array_equal(sum_event(jnp.asarray(x)), x.reshape(3, -1).sum(1))
+
+
+def test_kl_is_the_integral_of_its_definition():
+    """∫ q log(q / p) by quadrature, summed over the event's axes."""
+    mean, std = np.array([[0.3, -1.0]]), np.array([[0.5, 1.7]])
+    mean_p, std_p = np.array([[-0.2, 0.4]]), np.array([[1.1, 0.8]])
+    x = np.linspace(-30, 30, 200_001)[:, None]
+    log_q, log_p = stats.norm(mean, std).logpdf(x), stats.norm(mean_p, std_p).logpdf(x)
+    expected = np.trapezoid(np.exp(log_q) * (log_q - log_p), x[:, 0], axis=0).sum()
+    np.testing.assert_allclose(normal_kl(mean, std, mean_p, std_p), [expected], rtol=1e-5)

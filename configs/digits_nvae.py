@@ -1,0 +1,21 @@
+"""Deep hierarchical VAE, three groups of two scales, on scikit-learn's 8×8 digits.
+
+python -m ebm_jax.main --config configs/digits_nvae.py --workdir runs/digits_nvae
+
+Not run yet to its end.
+"""
+
+from configs import base, nvaes
+
+
+def get_config(variant: str = "full"):
+    c = nvaes.nvae(
+        *("digits", 8, 1),
+        scales=(2, 1),
+        latent_side=4,
+        latent_channels=2,
+        width=16,
+        cells=1,
+        num_steps=4000,
+    )
+    return base.finish(c, variant)

@@ -1,0 +1,60 @@
+"""Deep hierarchical VAEs (NVAE, NeurIPS 2020): settings that their experiments share."""
+
+import ml_collections
+
+from configs import base
+
+
+def nvae(
+    name: str,
+    side: int,
+    channels: int,
+    *,
+    scales: tuple[int, ...],
+    latent_side: int,
+    latent_channels: int,
+    width: int,
+    cells: int,
+    num_steps: int,
+) -> ml_collections.ConfigDict:
+    """A backbone's config.
+
+    Args:
+      name: of the data set.
+      side, channels: of its images.
+      scales: groups of each scale, finest first.
+      latent_side: of the finest latents, pixels.
+      latent_channels: of every group.
+      width: channels of the nets at the finest scale of latents.
+      cells: residual cells before each group.
+      num_steps: of training; the first 30 % warm the KL terms up.
+
+    Returns:
+      The config.
+    """
+    c = base.get_config()
+    c.data.name, c.data.image_size, c.data.channels = name, side, channels
+    c.method.name = "nvae"
+    c.nvae = ml_collections.ConfigDict(
+        dict(
+            kl_warmup_steps=(3 * num_steps) // 10,
+            spectral_weight=1e-2,  # on the sum of all convolutions' largest singular values
+        )
+    )
+    c.model.latent_sizes = (latent_channels,) * sum(scales)
+    c.model.generator.update(kind="nvae", hidden=(width,))
+    c.model.generator.scales = scales
+    c.model.generator.latent_side = latent_side
+    c.model.inference.update(kind="nvae", hidden=(width,))
+    c.model.generator.cells = c.model.inference.cells = cells
+    c.model.energy.enabled = False
+    for group in ("generator", "inference"):
+        c.optim[group] = base.network_optimiser(1e-2)
+        c.optim[group].update(
+            algorithm="adamax",
+            rising_steps=num_steps // 50,
+            cosine_decay_steps=num_steps,
+            final_learning_rate=1e-4,
+        )
+    c.train.num_steps = num_steps
+    return c

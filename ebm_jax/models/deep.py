@@ -1,0 +1,123 @@
+"""The deep hierarchical VAE as a LatentVariableModel.
+
+Parameter groups: `generator` (the tower, which is the prior too) and `inference`; `statistics` are
+those of batch normalisation, which no optimiser moves. Latents are maps [B, h, w, c], bottom first.
+"""
+
+import jax.numpy as jnp
+
+from ebm_jax.densities.gaussian import normal_kl, normal_log_prob
+from ebm_jax.densities.hierarchical import hierarchical_prior
+from ebm_jax.errors import ConfigError
+from ebm_jax.models.deep_nets import DeepVAE, Encoder, Tower
+from ebm_jax.models.latent_variable import LatentVariableModel
+from ebm_jax.models.padding import to_power_of_two
+
+
+def build(
+    config, num_outputs: int, *, with_inference: bool, axis_name: str | None = None
+) -> LatentVariableModel:
+    """The model of `config.model` for the images of `config.data`.
+
+    Args:
+      config: the whole experiment's config.
+      num_outputs: raw channels the likelihood needs.
+      with_inference: must be True, posterior and prior are of one tower.
+      axis_name: mapped axis over which `learn` takes a batch's statistics, or None.
+
+    Raises:
+      ConfigError: sizes that do not fit together.
+    """
+    if not with_inference:
+        raise ConfigError(
+            "model.generator.kind is 'nvae', which learns with its inference net; set "
+            "method.learning to 'variational'."
+        )
+    padding = to_power_of_two(config.data.image_size)
+    net = _net(config, padding.padded, num_outputs)
+    learning = net.clone(
+        tower=net.tower.clone(train=True, axis_name=axis_name),
+        encoder=net.encoder.clone(train=True, axis_name=axis_name),
+    )
+    tower = net.tower
+    num_layers = len(tower.latent_channels)
+    sides = [tower.side >> tower.scale_of(i) for i in range(num_layers)]
+    shapes = tuple((s, s, c) for s, c in zip(sides, tower.latent_channels, strict=True))
+
+    def variables(params):
+        nets = {"tower": params["generator"], "encoder": params["inference"]}
+        return {"params": nets, "batch_stats": params["statistics"]}
+
+    def init(key):
+        size = config.data.image_size
+        x = padding.pad(jnp.zeros((1, size, size, config.data.channels)))
+        found = net.init(key, x, tuple(jnp.zeros((1, *shape)) for shape in shapes))
+        nets = found["params"]
+        statistics = found["batch_stats"]
+        return {
+            "generator": nets["tower"],
+            "inference": nets["encoder"],
+            "statistics": statistics,
+        }
+
+    def decode(params, z):
+        return padding.cut(net.apply(variables(params), z, method="decode"))
+
+    def prior(params):
+        def of(method):
+            return lambda *arguments: net.apply(variables(params), *arguments, method=method)
+
+        return hierarchical_prior(
+            of("conditional"), num_layers, start=of("start"), absorb=of("absorb")
+        )
+
+    def infer(params, x, noise):
+        groups = net.apply(variables(params), padding.pad(x), noise, method="infer")
+        log_q = sum(normal_log_prob(z, mean, std) for z, mean, std, _, _ in groups)
+        return tuple(group[0] for group in groups), log_q
+
+    def learn(params, x, noise):
+        found, moved = learning.apply(
+            variables(params), padding.pad(x), noise, mutable="batch_stats"
+        )
+        raw, groups = found
+        kl = jnp.stack([normal_kl(*group[1:]) for group in groups])
+        return padding.cut(raw), kl, moved["batch_stats"]
+
+    return LatentVariableModel(init, shapes, decode, prior, infer, True, learn)
+
+
+def _net(config, side: int, num_outputs: int) -> DeepVAE:
+    """The nets for padded images of this side."""
+    m = config.model
+    sizes, scales = tuple(m.latent_sizes), tuple(m.generator.scales)
+    if sum(scales) != len(sizes) or not all(groups > 0 for groups in scales):
+        raise ConfigError(
+            f"model.generator.scales is {scales}, groups of each scale, finest first, but "
+            f"model.latent_sizes has {len(sizes)} groups; make them add up."
+        )
+    latent_side = m.generator.latent_side
+    coarsest = latent_side >> (len(scales) - 1)
+    if latent_side not in [side >> k for k in range(side.bit_length())] or coarsest < 2:
+        raise ConfigError(
+            f"model.generator.latent_side is {latent_side}; use {side} divided by a power of two, "
+            f"and at least {2 ** len(scales)} for {len(scales)} scales."
+        )
+    for part in ("generator", "inference"):
+        if m[part].kind != "nvae" or len(m[part].hidden) != 1:
+            raise ConfigError(
+                f"model.{part} has kind '{m[part].kind}' and hidden {tuple(m[part].hidden)}; the "
+                "deep model has kind 'nvae' and one width for both, generator and inference."
+            )
+    halvings = (side // latent_side).bit_length() - 1
+
+    def shape(part):
+        dtype = jnp.dtype(m[part].compute_dtype or config.compute_dtype)
+        settings = dict(width=m[part].hidden[0], side=latent_side, halvings=halvings)
+        return settings | dict(
+            latent_channels=sizes, scales=scales, cells=m[part].cells, dtype=dtype
+        )
+
+    return DeepVAE(
+        Tower(**shape("generator"), out_channels=num_outputs), Encoder(**shape("inference"))
+    )

@@ -1,0 +1,230 @@
+"""An NVAE-style deep hierarchical VAE as one module: a tower of groups, and its encoder.
+
+Latents are maps, one per group, bottom first; the groups of one scale have one side, and the next
+scale up has half of it. The decoder's tower is the prior too: below each group its state gives the
+prior of the next (Vahdat and Kautz, NeurIPS 2020).
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ebm_jax.nn.conv import Conv
+from ebm_jax.nn.nvae_cells import DecoderCell, EncoderCell
+
+SIGMA_FLOOR = 0.01
+_LEAST_CHANNELS = 8  # next to the image
+
+
+class Shape(nn.Module):
+    """What tower and encoder share.
+
+    Attributes:
+      latent_channels: of each group's maps, bottom first (L).
+      scales: groups of each scale, finest first; their sum is L.
+      width: channels at the finest scale of latents; twice as many at each coarser one, half as
+        many, and at least 8, at each finer one up to the image.
+      side: of the finest latents, pixels.
+      halvings: from the image to the finest latents.
+      cells: residual cells before each group.
+      train, axis_name: of batch normalisation, see `residual.UpBlock`.
+      dtype: of the computation; parameters and results are float32.
+    """
+
+    latent_channels: tuple[int, ...]
+    scales: tuple[int, ...]
+    width: int
+    side: int
+    halvings: int
+    cells: int = 1
+    train: bool = False
+    axis_name: str | None = None
+    dtype: jnp.dtype = jnp.float32
+
+    def scale_of(self, i: int) -> int:
+        """The scale of group i, 0 = finest."""
+        for scale, groups in enumerate(self.scales):
+            if i < groups:
+                return scale
+            i -= groups
+        raise IndexError(i)
+
+    def channels_of(self, scale: int) -> int:
+        """Channels at a scale; negative ones are finer than the latents."""
+        if scale >= 0:
+            return self.width * 2**scale
+        return max(self.width >> -scale, _LEAST_CHANNELS)
+
+    def starts_scale(self, i: int) -> bool:
+        """Whether the group above i is of a coarser scale."""
+        above = i + 1
+        return above < len(self.latent_channels) and self.scale_of(above) != self.scale_of(i)
+
+    @property
+    def cell_settings(self) -> dict:
+        return dict(train=self.train, axis_name=self.axis_name, dtype=self.dtype)
+
+    def conv(self, features: int, size: int, name: str | None = None) -> Conv:
+        return Conv(features, (size, size), dtype=self.dtype, name=name)
+
+
+class Tower(Shape):
+    """The generator and the prior: from a learned constant down to the image's raw parameters.
+
+    Attributes:
+      out_channels: raw channels the likelihood needs.
+    """
+
+    out_channels: int = 1
+
+    def setup(self):
+        top = len(self.latent_channels) - 1
+        side = self.side >> self.scale_of(top)
+        shape = (side, side, self.channels_of(self.scale_of(top)))
+        self.constant = self.param("constant", nn.initializers.normal(1.0), shape)
+        self.combine = [
+            self.conv(self.channels_of(self.scale_of(i)), 1)
+            for i in range(len(self.latent_channels))
+        ]
+        self.heads = [self.conv(2 * size, 1) for size in self.latent_channels[:-1]]
+        self.between = [self._cells_before(i) for i in range(top)]
+        after = []
+        for k in range(1, self.halvings + 1):
+            after += self._cells(self.channels_of(-k), up=True)
+        self.after = after
+        self.image = self.conv(self.out_channels, 3)
+
+    def _cells_before(self, i):
+        return self._cells(self.channels_of(self.scale_of(i)), up=self.starts_scale(i))
+
+    def _cells(self, channels, *, up):
+        first = [DecoderCell(channels, up=True, **self.cell_settings)] if up else []
+        return first + [DecoderCell(channels, **self.cell_settings) for _ in range(self.cells)]
+
+    def start(self, top: jax.Array) -> jax.Array:
+        """z_L → the state below it."""
+        constant = self.constant.astype(self.dtype)[None]
+        state = jnp.broadcast_to(constant, (top.shape[0], *self.constant.shape))
+        return self.absorb(len(self.latent_channels) - 1, state, top)
+
+    def absorb(self, i: int, state: jax.Array, z_i: jax.Array) -> jax.Array:
+        """The state below group i, from the one above it and z_i."""
+        state = self.combine[i](jnp.concatenate([state, z_i.astype(state.dtype)], axis=-1))
+        for cell in self.between[i - 1] if i else ():
+            state = cell(state)
+        return state
+
+    def prior(self, i: int, state: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """(μ, log σ) of group i, before they are clamped."""
+        return _halves(self.heads[i](nn.elu(state)))
+
+    def finish(self, state: jax.Array) -> jax.Array:
+        """The image's raw parameters from the state below group 0."""
+        for cell in self.after:
+            state = cell(state)
+        return self.image(nn.elu(state)).astype(jnp.float32)
+
+
+class Encoder(Shape):
+    """The inference net: maps of the image at each group, and the posterior's residuals there."""
+
+    def setup(self):
+        layers = range(len(self.latent_channels))
+        self.stem = self.conv(self.channels_of(-self.halvings), 3)
+        before = []
+        for k in reversed(range(self.halvings)):
+            before += [
+                EncoderCell(self.channels_of(-k - 1), **self.cell_settings),
+                EncoderCell(self.channels_of(-k), down=True, **self.cell_settings),
+            ]
+        self.before = before
+        self.groups = [self._cells(i) for i in layers]
+        self.merge = [self.conv(self.channels_of(self.scale_of(i)), 1) for i in layers[:-1]]
+        self.heads = [self.conv(2 * size, 3) for size in self.latent_channels]
+
+    def _cells(self, i):
+        channels = self.channels_of(self.scale_of(i))
+        halves = bool(i) and self.starts_scale(i - 1)
+        first = [EncoderCell(channels, down=True, **self.cell_settings)] if halves else []
+        return first + [EncoderCell(channels, **self.cell_settings) for _ in range(self.cells)]
+
+    def taps(self, x: jax.Array) -> list[jax.Array]:
+        """Maps of the images [B, H, W, C], one per group, bottom first."""
+        h = self.stem(x)
+        for cell in self.before:
+            h = cell(h)
+        taps = []
+        for cells in self.groups:
+            for cell in cells:
+                h = cell(h)
+            taps.append(h)
+        return taps
+
+    def residual(
+        self, i: int, tap: jax.Array, state: jax.Array | None
+    ) -> tuple[jax.Array, jax.Array]:
+        """(Δμ, Δlog σ) of group i, from its map and the tower's state (None at the top)."""
+        if state is not None:
+            tap = tap + self.merge[i](state)
+        return _halves(self.heads[i](nn.elu(tap)))
+
+
+class DeepVAE(nn.Module):
+    """Tower and encoder, with the passes that go through both."""
+
+    tower: Tower
+    encoder: Encoder
+
+    def __call__(
+        self, x: jax.Array, noise: tuple[jax.Array, ...]
+    ) -> tuple[jax.Array, list[tuple[jax.Array, ...]]]:
+        """(raw parameters of x̂, the groups as `infer` has them)."""
+        groups, state = self._down(x, noise)
+        return self.tower.finish(state), groups
+
+    def infer(self, x: jax.Array, noise: tuple[jax.Array, ...]) -> list[tuple[jax.Array, ...]]:
+        """(z, μ_q, σ_q, μ_p, σ_p) of each group, bottom first; z = μ_q + σ_q ⊙ noise."""
+        return self._down(x, noise)[0]
+
+    def _down(self, x, noise):
+        taps, groups, state = self.encoder.taps(x), [], None
+        for i in reversed(range(len(taps))):
+            if state is None:
+                residual = self.encoder.residual(i, taps[i], None)
+                mean_p, std_p = jnp.zeros_like(noise[i]), jnp.ones_like(noise[i])
+                mean, std = clamped(*residual)
+            else:
+                raw = self.tower.prior(i, state)
+                residual = self.encoder.residual(i, taps[i], state)
+                mean_p, std_p = clamped(*raw)
+                mean, std = clamped(raw[0] + residual[0], raw[1] + residual[1])
+            z = mean + std * noise[i]
+            groups.insert(0, (z, mean, std, mean_p, std_p))
+            state = self.tower.start(z) if state is None else self.tower.absorb(i, state, z)
+        return groups, state
+
+    def decode(self, z: tuple[jax.Array, ...]) -> jax.Array:
+        """z → raw parameters of the image."""
+        state = self.tower.start(z[-1])
+        for i in reversed(range(len(z) - 1)):
+            state = self.tower.absorb(i, state, z[i])
+        return self.tower.finish(state)
+
+    def start(self, top: jax.Array) -> jax.Array:
+        return self.tower.start(top)
+
+    def absorb(self, i: int, state: jax.Array, z_i: jax.Array) -> jax.Array:
+        return self.tower.absorb(i, state, z_i)
+
+    def conditional(self, i: int, state: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """(mean, std) of group i's prior."""
+        return clamped(*self.tower.prior(i, state))
+
+
+def clamped(mean: jax.Array, log_std: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(μ, σ) from what a net gives: both within ±5 by 5 tanh(·/5), σ = exp(log σ) + 0.01."""
+    return 5 * jnp.tanh(mean / 5), jnp.exp(5 * jnp.tanh(log_std / 5)) + SIGMA_FLOOR
+
+
+def _halves(x):
+    return jnp.split(x.astype(jnp.float32), 2, axis=-1)
