@@ -8,6 +8,7 @@ from configs import base
 def joint(c: ml_collections.ConfigDict) -> None:
     """Turns a hierarchical VAE's config into the joint EBM on it (CVPR 2023, two stages)."""
     _on_first_stage(c)
+    c.method.name = "joint"
 
 
 def diffusion(c: ml_collections.ConfigDict) -> None:

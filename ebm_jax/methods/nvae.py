@@ -86,6 +86,7 @@ def build(config, axis_name: str | None = None) -> Method:
         state = method.init(key, batch)
         learned = {group: state.params[group] for group in _GROUPS}
         vectors = init_vectors(learned, randomness.stream(key, "spectral"))
+        vectors = jax.tree.map(lambda p, v: v if p.ndim == 4 else None, learned, vectors)
         return state._replace(extra={**state.extra, "training": {"spectral": vectors}})
 
     return method._replace(init=init, builds_on=())

@@ -79,3 +79,23 @@ def test_factor_scales_the_step():
 def test_linear_decay_ends_at_zero():
     rate = learning_rate(config(learning_rate=0.5, linear_decay_steps=100), 0, 100, 10)
     assert [float(rate(step)) for step in (0, 50, 75, 100, 120)] == [0.5, 0.25, 0.125, 0.0, 0.0]
+
+
+def test_rising_and_cosine_decay():
+    settings = dict(rising_steps=10, cosine_decay_steps=100, final_learning_rate=0.02)
+    rate = learning_rate(config(**settings), 0, 100, 10)
+    assert float(rate(0)) == pytest.approx(0.01, rel=1e-2)  # a tenth
+    assert float(rate(50)) == pytest.approx(0.06)  # half-way
+    assert [float(rate(s)) for s in (100, 200)] == pytest.approx([0.02, 0.02])
+
+
+def test_adamax_divides_by_the_largest_gradient():
+    """The first step is the sign of the gradient; then one a tenth as large moves by its mean."""
+    optimiser = group_optimiser(config(algorithm="adamax"), lambda step: 1.0)
+    params = {"w": jnp.zeros(1)}
+    state = optimiser.init(params)
+    new, state = optimiser.update({"w": jnp.full(1, 2.0)}, state, params, jnp.int32(0))
+    assert float(new["w"][0]) == pytest.approx(-1.0, abs=1e-5)
+    again, _ = optimiser.update({"w": jnp.full(1, 0.2)}, state, new, jnp.int32(1))
+    mean = (0.9 * 0.1 * 2.0 + 0.1 * 0.2) / (1 - 0.9**2)
+    assert float(again["w"][0] - new["w"][0]) == pytest.approx(-mean / (0.999 * 2.0), rel=1e-4)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebm_jax.nn.spectral import init_vectors, spectral_normalise
+from ebm_jax.nn.spectral import init_vectors, spectral_normalise, spectral_norms
 
 
 @pytest.fixture
@@ -130,3 +130,13 @@ def test_no_gradient_reaches_the_vectors(params):
         return jnp.sum(spectral_normalise(params, vectors)[1]["kernel"])
 
     np.testing.assert_array_equal(jax.grad(loss)(params)["kernel"], 0.0)
+
+
+def test_norms_are_the_singular_values_and_none_beside_kernels(params):
+    params = as_float32(params)
+    vectors = init_vectors(params, jax.random.key(0))
+    norms, _ = jax.jit(spectral_norms, static_argnums=2)(params, vectors, 60)
+    assert norms["dense"]["bias"] is None and norms["scale"] is None
+    for name in ("dense", "conv"):
+        expected = largest_singular_value(params[name]["kernel"])
+        assert float(norms[name]["kernel"]) == pytest.approx(expected, rel=1e-4)
