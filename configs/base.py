@@ -35,6 +35,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.method = ml_collections.ConfigDict()
     c.method.name = "joint"
     c.method.learning = "variational"  # variational | mcmc
+    c.method.stages = 1  # 2: energies on a first stage, which stays as it is (method joint)
 
     c.data = ml_collections.ConfigDict()
     c.data.name = "digits"  # digits | noise | a tfds name | npz:PATH | folder:PATH

@@ -8,7 +8,7 @@ from configs import base
 def joint(c: ml_collections.ConfigDict) -> None:
     """Turns a hierarchical VAE's config into the joint EBM on it (CVPR 2023, two stages)."""
     _on_first_stage(c)
-    c.method.name = "joint"
+    c.method.name, c.method.stages = "joint", 2
 
 
 def diffusion(c: ml_collections.ConfigDict) -> None:
@@ -17,6 +17,41 @@ def diffusion(c: ml_collections.ConfigDict) -> None:
     c.method.name = "diffusion"
     c.diffusion = ml_collections.ConfigDict(dict(num_steps=3))  # T
     c.stability.max_grad_norm = 1e9  # gradients are of φ / η_t
+    if c.model.generator.kind == "nvae":
+        c.model.energy.hidden = (128,)
+
+
+def papers_joint(c, *, batch_size, learning_rate, chain, variance, num_steps) -> None:
+    """`joint` with a paper's settings on the deep model.
+
+    Args:
+      c: the backbone's config.
+      batch_size, learning_rate, num_steps: of training.
+      chain: K, in training and when sampling.
+      variance: η of the Langevin steps; `step_size` is its root.
+    """
+    joint(c)
+    c.model.energy.update(hidden=(200,), channels=64, zero_init=False)
+    _papers(c, batch_size, learning_rate, num_steps)
+    c.sampler.prior.num_steps, c.eval.prior_steps = chain
+    c.sampler.prior.step_size = variance**0.5
+
+
+def papers_diffusion(c, *, batch_size, chain, scale, num_steps) -> None:
+    """`diffusion` with the paper's settings on the deep model.
+
+    Args:
+      c: the backbone's config.
+      batch_size, num_steps: of training.
+      chain: K, at each level.
+      scale: b²; `step_size` is its root.
+    """
+    diffusion(c)
+    c.model.energy.update(channels=128, zero_init=False, spectral_norm=True)
+    _papers(c, batch_size, 4e-5, num_steps)
+    c.optim.energy.decay_per_epoch = 0.99  # the paper has such a decay and does not say how fast
+    c.sampler.prior.num_steps = chain
+    c.sampler.prior.step_size = scale**0.5
 
 
 def _on_first_stage(c):
@@ -24,3 +59,12 @@ def _on_first_stage(c):
     c.train.warmup_steps = 0
     c.optim.energy_l2 = 0.0
     c.optim.energy = base.network_optimiser(1e-4)
+    if c.model.generator.kind == "nvae":
+        c.model.energy.hidden = (200,)
+
+
+def _papers(c, batch_size, learning_rate, num_steps):
+    c.data.batch_size = batch_size
+    c.optim.energy = base.network_optimiser(learning_rate)
+    c.optim.energy.b1, c.optim.energy.l2 = 0.99, 3e-5
+    c.train.num_steps = num_steps

@@ -200,12 +200,12 @@ def validate_method(config: Any, method: Any) -> None:
       ConfigError: names the task and what the method lacks.
     """
     for task in config.eval.tasks:
-        attribute, words = METHOD_NEEDS.get(task, ("name", ""))
-        if not getattr(method, attribute):
-            raise ConfigError(
-                f"eval.tasks names {task}, but method '{method.name}' {words} (its `{attribute}` "
-                f"is {getattr(method, attribute)}); leave it out."
-            )
+        for attribute, words in METHOD_NEEDS.get(task, {}).items():
+            if not getattr(method, attribute):
+                raise ConfigError(
+                    f"eval.tasks names {task}, but method '{method.name}' {words} (its "
+                    f"`{attribute}` is {getattr(method, attribute)}); leave it out."
+                )
 
 
 def _get(config: Any, name: str) -> Any:

@@ -35,16 +35,29 @@ def state_shapes(c):
     return method, state, jax.eval_shape(method.update, state, batch, jax.random.key(0))
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
-@pytest.mark.parametrize("variant", [(), ("quick",)], ids=["full", "quick"])
+def _is_deep(path):
+    """Whether tracing a step takes half a minute: models of fifteen groups and more."""
+    return len(get(path).model.latent_sizes) >= 15
+
+
+VARIANTS = [
+    pytest.param(path, variant, id=f"{path.stem}:{variant}", marks=[pytest.mark.slow] * deep)
+    for path in CONFIGS
+    for deep in [_is_deep(path)]
+    for variant in ("full", "quick")
+    if variant == "full" or not deep  # the same nets once more
+]
+
+
+@pytest.mark.parametrize("path, variant", VARIANTS)
 def test_config_builds(path, variant):
-    c = get(path, *variant)
+    c = get(path, variant)
     validate(c)
     _, state, (after, metrics) = state_shapes(c)
     same = jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), state, after)
     assert all(jax.tree.leaves(same))
     assert all(m.shape == () for m in metrics.values())
-    if variant:
+    if variant == "quick":
         assert c.train.num_steps <= 100
         assert min(c.eval.num_samples, c.eval.fid_reference) > c.eval.fid_features
         assert c.eval.last_checkpoints <= c.train.num_steps / c.train.checkpoint_every
@@ -94,6 +107,33 @@ def test_cifar10_model_is_the_papers():
     assert "inference" not in state.params  # posterior by Langevin
     assert (c.sampler.posterior.num_steps, c.sampler.posterior.step_size) == (40, 0.1)
     assert (c.sampler.prior.num_steps, c.sampler.prior.step_size) == (60, 0.4)
+
+
+@pytest.mark.parametrize(
+    "name, batch, rate, chain, variance, steps",
+    [
+        ("cifar10_two_stage", 64, 1e-4, (20, 40), 4e-5, 5_000),
+        ("celeb_a_two_stage", 64, 1e-4, (30, 40), 4e-5, 16_000),  # LSUN Church's
+        ("celeb_a_hq_two_stage", 4, 2e-5, (10, 10), 1e-5, 6_500),
+        ("cifar10_diffusion", 50, 4e-5, (50, None), 3e-5, None),
+        ("celeb_a_hq_diffusion", 4, 4e-5, (30, None), 2e-5, None),
+    ],
+)
+def test_energies_on_deep_models_have_the_papers_settings(
+    name, batch, rate, chain, variance, steps
+):
+    """CVPR 2023 (two stages), ICML 2024: batch, Adam, K in training and when sampling, η or b²."""
+    c = get(ROOT / "configs" / f"{name}.py")
+    adam = c.optim.energy
+    assert (c.data.batch_size, adam.learning_rate) == (batch, rate)
+    assert (adam.b1, adam.b2, adam.l2) == (0.99, 0.999, 3e-5)
+    assert (c.sampler.prior.num_steps, c.eval.prior_steps) == chain
+    assert c.sampler.prior.step_size**2 == pytest.approx(variance)
+    if c.method.name == "diffusion":
+        assert (c.diffusion.num_steps, c.model.energy.spectral_norm) == (3, True)
+        return
+    assert c.train.num_steps == steps
+    assert (c.model.energy.channels, c.model.energy.hidden) == (64, (200,))
 
 
 @pytest.mark.parametrize(

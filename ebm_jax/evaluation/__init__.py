@@ -64,20 +64,22 @@ NEEDED = {
     ),
 }
 
-# What a method must have for a task: its attribute, and what to say of a method without it.
+_LAYERS = {"maps": "has no layers of latents"}
+# What a method must have for a task: its attributes, and what to say of a method without.
 METHOD_NEEDS = {
-    "anomaly": ("log_score", "has no density of an image"),
-    "likelihood": ("evidence", "has no density of images to integrate"),
-    "ood": ("log_score", "has no density of an image"),
-    "reconstruction": ("reconstruct", "has no latents of an image"),
-    "refinement": ("has_energy", "has no energy, so no chain"),
-    "residual": ("adds_residual", "adds no residual to its generator's images"),
+    "anomaly": {"log_score": "has no density of an image"},
+    "diagnostics": _LAYERS | {"one_target": "draws samples through several densities"},
+    "likelihood": {"evidence": "has no density of images to integrate"},
+    "ood": {"log_score": "has no density of an image"},
+    "reconstruction": {"reconstruct": "has no latents of an image"},
+    "refinement": {"has_energy": "has no energy, so no chain"},
+    "residual": {"adds_residual": "adds no residual to its generator's images"},
     **dict.fromkeys(
         (
-            *("diagnostics", "hierarchy", "interpolation", "latent_classifier", "latent_scatter"),
+            *("hierarchy", "interpolation", "latent_classifier", "latent_scatter"),
             *("layer_reconstruction", "posterior_inference", "traversal"),
         ),
-        ("maps", "has no layers of latents"),
+        _LAYERS,
     ),
 }
 

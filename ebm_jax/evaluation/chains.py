@@ -49,7 +49,7 @@ def run(context: Context) -> dict:
         profiles,
         xlabel="step of the chain",
         ylabel="−log density, up to a constant",
-        x=every * np.arange(1, _KEPT + 1),
+        x=every * np.arange(1, len(profiles[""][0]) + 1),
     )
     metric, results = "energy", {kind: result[kind]["energy_mean"] for kind in result}
     if judged:

@@ -139,6 +139,7 @@ class Method(NamedTuple):
       evidence: what log Z and log p(x) are estimated with, or None where there is no such density.
       maps: between latents and images, or None where latents are no tuple of layers.
       chain_detail: what a protocol adds to the settings of the EBM prior's chain.
+      one_target: whether samples are the ends of one chain on one density.
       adds_residual: whether `Samples.latents` are {"z", "y"} with images G(z) + y.
       builds_on: names of the settings that must be as in the run of `train.first_stage`; empty
         where a method builds on none.
@@ -159,6 +160,7 @@ class Method(NamedTuple):
     evidence: Evidence | None = None
     maps: LatentMaps | None = None
     chain_detail: str = ""
+    one_target: bool = True
     adds_residual: bool = False
     builds_on: tuple[str, ...] = ()
     needs_first_stage: bool = False

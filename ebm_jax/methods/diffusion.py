@@ -44,7 +44,11 @@ def build(config, axis_name: str | None = None) -> Method:
         return scaled(nets, energy, z, jnp.zeros(z[0].shape[0], jnp.int32))
 
     parts = latent_model.build_parts(
-        config, backbones.build, energies.one_per_layer_and_level, lowest
+        config,
+        backbones.build,
+        energies.one_per_layer_and_level,
+        second_stage=True,
+        neg_energy=lowest,
     )
     model, chains = parts.model, parts.chains
 
@@ -111,6 +115,8 @@ def build(config, axis_name: str | None = None) -> Method:
         chain_detail=(
             f" at each of {levels.num_steps} levels (that is b; η_t = b² σ̄_t σ²_{{t+1}} / σ̄_0)"
         ),
+        one_target=False,
+        builds_on=latent_model.BACKBONE_SETTINGS,
         needs_first_stage=True,
     )
 

@@ -2,8 +2,8 @@
 
 Learning is by MCMC (Langevin for the posterior and for the prior) or variational (an inference net
 in place of the posterior chain). Without energies the same code is a hierarchical VAE, a VAE
-(L = 1), or alternating back-propagation (MCMC); with L = 1 it is LEBM. On a first stage, a model
-without energies, the energies alone learn (the two-stage form).
+(L = 1), or alternating back-propagation (MCMC); with L = 1 it is LEBM. In two stages the energies
+alone learn, on a first stage without energies, which stays as it is.
 """
 
 from collections.abc import Callable
@@ -38,17 +38,20 @@ def build(
     Raises:
       ConfigError: settings that do not fit together.
     """
-    parts = latent_model.build_parts(config, build_model, build_energies)
-    if parts.model.learn is not None and not config.train.first_stage:
+    if config.method.stages not in (1, 2):
+        raise ConfigError(f"method.stages is {config.method.stages}; use 1 or 2.")
+    second = config.method.stages == 2
+    parts = latent_model.build_parts(config, build_model, build_energies, second_stage=second)
+    if parts.model.learn is not None and not second:
         raise ConfigError(
             f"model.generator.kind is '{config.model.generator.kind}', whose nets method 'nvae' "
-            "learns; name such a run: --config.train.first_stage=runs/…"
+            "learns; set method.stages to 2 and name such a run as train.first_stage."
         )
     advice = (
         "lower joint_learning_rate of optim.prior and the rate of optim.energy, or raise "
         "optim.energy_l2"
     )
-    learning = _second_stage if config.train.first_stage else _all_groups
+    learning = _second_stage if second else _all_groups
     return latent_model.build_method(
         config,
         parts,
@@ -57,6 +60,8 @@ def build(
         run=_runner(config, parts),
         advice=advice,
         axis_name=axis_name,
+        builds_on=latent_model.BACKBONE_SETTINGS if second else (),
+        needs_first_stage=second,
     )
 
 

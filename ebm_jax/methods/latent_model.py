@@ -64,6 +64,8 @@ def build_parts(
     config,
     build_model: Callable,
     build_energies: Callable,
+    *,
+    second_stage: bool = False,
     neg_energy: Callable | None = None,
 ) -> LatentModel:
     """The parts of one experiment.
@@ -72,14 +74,17 @@ def build_parts(
       config: `method.learning` is 'variational' or 'mcmc'; see configs/base.py for the rest.
       build_model: (config, num_outputs, with_inference=) → LatentVariableModel.
       build_energies: (config, latent shapes) → Energies.
+      second_stage: whether all but the energies is a first stage's.
       neg_energy: (Energies, the group's parameters, z) → F(z) [B]; default: the sum of the terms.
 
     Raises:
       ConfigError: settings that do not fit together.
     """
     _check(config)
-    learning, posterior_cfg = config.method.learning, config.sampler.posterior
-    variational = learning == "variational"
+    if second_stage:
+        _check_second_stage(config)
+    posterior_cfg = config.sampler.posterior
+    variational = config.method.learning == "variational"
     likelihood = likelihoods.build(config.model.likelihood, config.data.channels)
     model = build_model(
         config,
@@ -114,11 +119,10 @@ def build_parts(
         energy, vectors = spectral_normalise(params["energy"], extra["spectral"])
         return {**params, "energy": energy}, {**extra, "spectral": vectors}
 
-    if config.train.first_stage:
-        learned = ("energy",)
-    else:
+    learned = ("energy",) if energies else ()
+    if not second_stage:
         groups = set(jax.eval_shape(model.init, jax.random.key(0))) - {"statistics"}
-        learned = (*sorted(groups), *(["energy"] if energies else []))
+        learned += tuple(sorted(groups))
     chains = latent_chains.build(config, density, model)
     return LatentModel(likelihood, model, energies, density, chains, learned, normalised)
 
@@ -255,7 +259,6 @@ def build_method(
             to_z=lambda state, u: density.prior(params_of(state)).to_z(u)[0],
             to_u=lambda state, z: density.prior(params_of(state)).to_u(z)[0],
         ),
-        builds_on=BACKBONE_SETTINGS,
         **fields,
     )
 
@@ -305,8 +308,10 @@ def _check(config) -> None:
         raise ConfigError(
             f"eval.posterior is '{config.eval.posterior}'; use 'inference' or 'langevin'."
         )
-    if not config.train.first_stage:
-        return
+
+
+def _check_second_stage(config) -> None:
+    """Likewise for energies on a first stage."""
     if config.method.learning != "variational":
         raise ConfigError(
             f"method.learning is '{config.method.learning}', but the first stage's inference net "
@@ -314,11 +319,11 @@ def _check(config) -> None:
         )
     if not config.model.energy.enabled:
         raise ConfigError(
-            "model.energy.enabled is False, but with train.first_stage the energies are all that "
+            "model.energy.enabled is False, but on a first stage the energies are all that "
             "learns; leave it True."
         )
     if config.train.warmup_steps:
         raise ConfigError(
-            f"train.warmup_steps is {config.train.warmup_steps}, but with train.first_stage "
-            "nothing is left to warm up; use 0."
+            f"train.warmup_steps is {config.train.warmup_steps}, but on a first stage nothing is "
+            "left to warm up; use 0."
         )

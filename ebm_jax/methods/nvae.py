@@ -89,7 +89,7 @@ def build(config, axis_name: str | None = None) -> Method:
         vectors = jax.tree.map(lambda p, v: v if p.ndim == 4 else None, learned, vectors)
         return state._replace(extra={**state.extra, "training": {"spectral": vectors}})
 
-    return method._replace(init=init, builds_on=())
+    return method._replace(init=init)
 
 
 def balancing(scales: tuple[int, ...]):
@@ -120,11 +120,10 @@ def _check(config) -> None:
             f"model.generator.kind is '{config.model.generator.kind}'; method 'nvae' has 'nvae' "
             "(method 'joint' without energies learns the others)."
         )
-    if config.model.energy.enabled or config.train.first_stage:
+    if config.model.energy.enabled:
         raise ConfigError(
-            "method 'nvae' has no energies and builds on no other run: set model.energy.enabled to "
-            "False and leave train.first_stage out, or use method 'joint' or 'diffusion' for "
-            "energies on a finished run."
+            "model.energy.enabled is True, but method 'nvae' learns the backbone alone; set it to "
+            "False here, and use method 'joint' or 'diffusion' for energies on the finished run."
         )
     for name in ("kl_warmup_steps", "spectral_weight"):
         if not config.nvae[name] >= 0:

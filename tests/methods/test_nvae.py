@@ -167,10 +167,14 @@ def test_its_statistics_are_part_of_a_first_stage(batch, first):
     "setting, value, message",
     [
         ("model.generator.kind", "mlp", "generator.kind is 'mlp'; method 'nvae' has 'nvae'"),
-        ("model.energy.enabled", True, "method 'nvae' has no energies and builds on no other run"),
+        (
+            "model.energy.enabled",
+            True,
+            "energy.enabled is True, but method 'nvae' learns the backbone",
+        ),
         ("nvae.spectral_weight", -1.0, "nvae.spectral_weight is -1.0; it must not be negative"),
         ("nvae.kl_warmup_steps", -5, "nvae.kl_warmup_steps is -5; it must not be negative"),
-        ("method.name", "joint", "generator.kind is 'nvae', whose nets method 'nvae' learns; name"),
+        ("method.name", "joint", "generator.kind is 'nvae', whose nets method 'nvae' learns; set"),
     ],
 )
 def test_settings_that_do_not_fit(setting, value, message):

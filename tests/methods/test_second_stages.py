@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs import digits_diffusion, digits_hvae, digits_two_stage
-from ebm_jax import data, methods, randomness
+from ebm_jax import data, first_stage, methods, randomness
 from ebm_jax.densities import diffusion as levels_of
 from ebm_jax.errors import ConfigError
 from ebm_jax.methods import latent_model
@@ -87,7 +87,7 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(module, batch, first):
 def hand_made(c, state, batch, key):
     """(parts, keys, ũ of the batch's latents) of a step, written out once more."""
     build = energies.one_per_layer if c.method.name == "joint" else energies.one_per_layer_and_level
-    parts = latent_model.build_parts(c, latent_variable.build, build)
+    parts = latent_model.build_parts(c, latent_variable.build, build, second_stage=True)
     keys = randomness.per_example(key, batch["index"])
     zeros = tuple(jnp.zeros((BATCH, size)) for size in c.model.latent_sizes)
 
@@ -227,8 +227,8 @@ def test_a_first_stage_with_other_nets_is_refused(batch, first):
     "setting, value, message",
     [
         ("method.learning", "mcmc", "method.learning is 'mcmc', but the first stage's inference"),
-        ("model.energy.enabled", False, "model.energy.enabled is False, but with train.first_st"),
-        ("train.warmup_steps", 5, "train.warmup_steps is 5, but with train.first_stage nothing"),
+        ("model.energy.enabled", False, "model.energy.enabled is False, but on a first stage"),
+        ("train.warmup_steps", 5, "train.warmup_steps is 5, but on a first stage nothing is"),
         ("diffusion.num_steps", 0, "diffusion.num_steps is 0; use 1 to 501 levels"),
         ("diffusion.num_steps", 502, "diffusion.num_steps is 502; use 1 to 501 levels"),
         ("sampler.prior.space", "z", "has space 'z', kernel 'langevin' and legacy_log_sigma False"),
@@ -264,3 +264,15 @@ def test_legacy_log_sigma_moves_the_chain(batch, first):
     prior = latent_variable.build(on_backbone(digits_two_stage), 1, with_inference=True).prior
     log_det = [float(prior(first.params).to_z(u)[1].mean()) for u in (exact, legacy)]
     assert log_det[1] < log_det[0] - 0.1
+
+
+def test_two_stages_need_a_first_one_and_one_stage_takes_none():
+    c = narrow(digits_two_stage.get_config())
+    with pytest.raises(ConfigError, match="train.first_stage is not set, but method 'joint'"):
+        first_stage.check(c, methods.build(c))
+    c = narrow(digits_hvae.get_config(), train__first_stage="runs/first")
+    with pytest.raises(ConfigError, match="but method 'joint' builds on no other run"):
+        first_stage.check(c, methods.build(c))
+    c.method.stages = 3
+    with pytest.raises(ConfigError, match="method.stages is 3; use 1 or 2"):
+        methods.build(c)

@@ -1,0 +1,19 @@
+"""Diffusion EBM, T = 3, on the deep model of `mnist_nvae` (ICML 2024).
+
+TFDS_DATA_DIR=… \\
+python -m ebm_jax.main --config configs/mnist_diffusion.py --workdir runs/mnist_diffusion \\
+--config.train.first_stage=runs/mnist_nvae
+
+Not run yet.
+"""
+
+from configs import base, mnist_nvae, second_stages
+
+
+def get_config(variant: str = "full"):
+    c = mnist_nvae.get_config()
+    second_stages.diffusion(c)
+    c.sampler.prior.num_steps = 30
+    c.sampler.prior.step_size = 0.03  # b
+    c.train.num_steps = 1_500
+    return base.finish(c, variant)
