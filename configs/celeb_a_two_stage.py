@@ -7,12 +7,12 @@ With the paper's settings for LSUN Church at 64 pixels, where it reports FID 8.3
 energies). Not run here.
 """
 
-from configs import base, celeb_a_nvae, second_stages
+from configs import base, celeb_a_nvae, stages
 
 
 def get_config(variant: str = "full"):
     c = celeb_a_nvae.get_config()
-    second_stages.papers_joint(
+    stages.papers_joint(
         c, batch_size=64, learning_rate=1e-4, chain=(30, 40), variance=4e-5, num_steps=16_000
     )
     return base.finish(c, variant)

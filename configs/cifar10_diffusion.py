@@ -7,10 +7,10 @@ Not run here. The paper reports FID 8.93 with T = 3, 11.34 for the joint EBM and
 energies. It does not say how long it trains.
 """
 
-from configs import base, cifar10_nvae, second_stages
+from configs import base, cifar10_nvae, stages
 
 
 def get_config(variant: str = "full"):
     c = cifar10_nvae.get_config()
-    second_stages.papers_diffusion(c, batch_size=50, chain=50, scale=3e-5, num_steps=50_000)
+    stages.papers_diffusion(c, batch_size=50, chain=50, scale=3e-5, num_steps=50_000)
     return base.finish(c, variant)

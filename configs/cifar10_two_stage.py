@@ -6,12 +6,12 @@ python -m ebm_jax.main --config configs/cifar10_two_stage.py --workdir runs/cifa
 Not run here. The paper reports FID 11.34, and 37.73 without energies.
 """
 
-from configs import base, cifar10_nvae, second_stages
+from configs import base, cifar10_nvae, stages
 
 
 def get_config(variant: str = "full"):
     c = cifar10_nvae.get_config()
-    second_stages.papers_joint(
+    stages.papers_joint(
         c, batch_size=64, learning_rate=1e-4, chain=(20, 40), variance=4e-5, num_steps=5_000
     )
     return base.finish(c, variant)

@@ -6,12 +6,12 @@ python -m ebm_jax.main --config configs/digits_diffusion.py --workdir runs/digit
 Not run yet to its end.
 """
 
-from configs import base, digits_hvae, second_stages
+from configs import base, digits_hvae, stages
 
 
 def get_config(variant: str = "full"):
     c = digits_hvae.get_config()
-    second_stages.diffusion(c)
+    stages.diffusion(c)
     c.sampler.prior.num_steps = 30
     c.sampler.prior.step_size = 0.03  # b
     return base.finish(c, variant)

@@ -6,10 +6,10 @@ python -m ebm_jax.main --config configs/digits_two_stage.py --workdir runs/digit
 Not run yet to its end.
 """
 
-from configs import base, digits_hvae, second_stages
+from configs import base, digits_hvae, stages
 
 
 def get_config(variant: str = "full"):
     c = digits_hvae.get_config()
-    second_stages.joint(c)
+    stages.joint(c)
     return base.finish(c, variant)

@@ -7,12 +7,12 @@ python -m ebm_jax.main --config configs/mnist_diffusion.py --workdir runs/mnist_
 Not run yet.
 """
 
-from configs import base, mnist_nvae, second_stages
+from configs import base, mnist_nvae, stages
 
 
 def get_config(variant: str = "full"):
     c = mnist_nvae.get_config()
-    second_stages.diffusion(c)
+    stages.diffusion(c)
     c.sampler.prior.num_steps = 30
     c.sampler.prior.step_size = 0.03  # b
     c.train.num_steps = 1_500

@@ -7,12 +7,12 @@ python -m ebm_jax.main --config configs/mnist_two_stage.py --workdir runs/mnist_
 Not run yet.
 """
 
-from configs import base, mnist_nvae, second_stages
+from configs import base, mnist_nvae, stages
 
 
 def get_config(variant: str = "full"):
     c = mnist_nvae.get_config()
-    second_stages.joint(c)
+    stages.joint(c)
     c.sampler.prior.num_steps = 90  # as many as the diffusion's 3 × 30
     c.train.num_steps = 1_500
     return base.finish(c, variant)

@@ -114,9 +114,9 @@ def test_cifar10_model_is_the_papers():
     [
         ("cifar10_two_stage", 64, 1e-4, (20, 40), 4e-5, 5_000),
         ("celeb_a_two_stage", 64, 1e-4, (30, 40), 4e-5, 16_000),  # LSUN Church's
-        ("celeb_a_hq_two_stage", 4, 2e-5, (10, 10), 1e-5, 6_500),
+        ("celeb_hq_two_stage", 4, 2e-5, (10, 10), 1e-5, 6_500),
         ("cifar10_diffusion", 50, 4e-5, (50, None), 3e-5, None),
-        ("celeb_a_hq_diffusion", 4, 4e-5, (30, None), 2e-5, None),
+        ("celeb_hq_diffusion", 4, 4e-5, (30, None), 2e-5, None),
     ],
 )
 def test_energies_on_deep_models_have_the_papers_settings(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import digits_nvae, second_stages
+from configs import digits_nvae, stages
 from ebm_jax import data, methods, randomness
 from ebm_jax.compilation import jit_once
 from ebm_jax.densities import likelihoods
@@ -140,7 +140,7 @@ def test_statistics_are_state_that_is_exported_and_vectors_are_not(start, first)
     assert all(changed(start.extra["statistics"], first.extra["statistics"]))
 
 
-@pytest.mark.parametrize("stage", [second_stages.joint, second_stages.diffusion])
+@pytest.mark.parametrize("stage", [stages.joint, stages.diffusion])
 def test_energies_learn_on_it_and_nothing_else_moves(stage, batch, first):
     method = methods.build(second(stage))
     state = jit_once(method.init)(jax.random.key(1), batch, first)
@@ -157,7 +157,7 @@ def test_energies_learn_on_it_and_nothing_else_moves(stage, batch, first):
 
 
 def test_its_statistics_are_part_of_a_first_stage(batch, first):
-    c = second(second_stages.joint)
+    c = second(stages.joint)
     without = first._replace(extra={})
     with pytest.raises(ConfigError, match="has other nets than this config in statistics; use"):
         jax.eval_shape(lambda: methods.build(c).init(jax.random.key(0), batch, without))

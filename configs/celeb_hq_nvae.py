@@ -1,6 +1,6 @@
 """Deep hierarchical VAE with 20 groups of 5 scales, on CelebA-HQ 256.
 
-python -m ebm_jax.main --config configs/celeb_a_hq_nvae.py --workdir runs/celeb_a_hq_nvae
+python -m ebm_jax.main --config configs/celeb_hq_nvae.py --workdir runs/celeb_hq_nvae
 
 Not run here. The papers report FID 30.25 for samples and 1.64 for reconstructions.
 """
