@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from ebm_jax.evaluation.context import Context
-from ebm_jax.evaluation.latents import check_layers, decoded, inferred
+from ebm_jax.evaluation.latents import check_layers, decoded, flat, inferred
 from ebm_jax.evaluation.wording import posterior_words
 from ebm_jax.reporting.grids import image_grid, save_png
 
@@ -28,8 +28,9 @@ def run(context: Context) -> dict:
     pairs = min(_PAIRS, context.eval_set.num_examples // 2)
     z = inferred(context, context.eval_set, "interpolation", 2 * pairs)
     u = jax.device_get(context.method.maps.to_u(context.state, z))
-    ways = tuple(spherical(layer[:pairs], layer[pairs:]) for layer in u)  # [pairs, places, D_i]
-    images = decoded(context, tuple(way.reshape(-1, way.shape[-1]) for way in ways))
+    ways = tuple(spherical(layer[:pairs], layer[pairs:]) for layer in flat(u))
+    shapes = [(-1, *layer.shape[1:]) for layer in u]  # the ways are [pairs, places, D_i]
+    images = decoded(context, tuple(way.reshape(s) for way, s in zip(ways, shapes, strict=True)))
     rows = images.reshape(pairs, len(_PLACES), *images.shape[1:])
     steps = np.mean(((rows[:, 1:] - rows[:, :-1]) / (high - low)) ** 2, axis=(2, 3, 4))
     largest = steps.max(axis=1) / np.maximum(steps.mean(axis=1), 1e-12)

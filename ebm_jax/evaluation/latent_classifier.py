@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation.context import Context
-from ebm_jax.evaluation.latents import inferred
+from ebm_jax.evaluation.latents import flat, inferred
 from ebm_jax.evaluation.wording import posterior_words
 
 _HIDDEN = 256
@@ -35,7 +35,8 @@ def run(context: Context) -> dict:
     counts = context.config.eval.classifier_images, None
     sides = list(zip((context.train_set, context.eval_set), counts, strict=True))
     train, test = (
-        inferred(context, side, f"latent_classifier/{side.split}", count) for side, count in sides
+        flat(inferred(context, side, f"latent_classifier/{side.split}", count))
+        for side, count in sides
     )
     labels = [side.labels[:count] for side, count in sides]
     layers = {f"layer_{i + 1}": (a, b) for i, (a, b) in enumerate(zip(train, test, strict=True))}

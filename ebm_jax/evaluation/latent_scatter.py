@@ -12,7 +12,7 @@ from ebm_jax.evaluation.classifier import predict
 from ebm_jax.evaluation.context import Context, sample_chunks
 from ebm_jax.evaluation.energy_distance import energy_distance
 from ebm_jax.evaluation.generation import is_judged, judge_of
-from ebm_jax.evaluation.latents import Layers, check_layers, finite, inferred
+from ebm_jax.evaluation.latents import Layers, check_layers, finite, flat, inferred
 from ebm_jax.evaluation.posteriors import Posterior, has_inference, inferring_by
 from ebm_jax.evaluation.wording import posterior_words, prior_words
 from ebm_jax.reporting.scatter import plot_scatter_grid
@@ -128,8 +128,8 @@ def _drawn(context: Context, **options) -> Cloud:
     count = context.config.eval.hierarchy_samples
     size = min(context.config.eval.batch_size, count)
     chunks = list(sample_chunks(context, "latent_scatter", count, size, **options))
-    layers = tuple(
-        np.concatenate(parts) for parts in zip(*(c.latents for c in chunks), strict=True)
+    layers = flat(
+        tuple(np.concatenate(parts) for parts in zip(*(c.latents for c in chunks), strict=True))
     )
     images = np.concatenate([chunk.images for chunk in chunks])
     if is_judged(context.train_set):
@@ -141,7 +141,7 @@ def _drawn(context: Context, **options) -> Cloud:
 def _inferred(context: Context, by: Context, strict: bool = False) -> Cloud:
     """Latents of the first images, by the method of `by`; class −1 where a chain diverged."""
     count = min(context.config.eval.hierarchy_samples, context.eval_set.num_examples)
-    layers = inferred(by, context.eval_set, "latent_scatter", count, strict=strict)
+    layers = flat(inferred(by, context.eval_set, "latent_scatter", count, strict=strict))
     labelled = is_judged(context.eval_set)
     classes = context.eval_set.labels[:count] if labelled else np.zeros(count, int)
     return Cloud(layers, np.where(finite(layers), classes, -1))

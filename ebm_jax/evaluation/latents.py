@@ -11,7 +11,7 @@ import numpy as np
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation.context import Context, images_of, sample_chunks, task_key
 
-Layers = tuple[np.ndarray, ...]  # [N, D_i] each, bottom layer first
+Layers = tuple[np.ndarray, ...]  # [N, D_i] or maps [N, h, w, c] each, bottom layer first
 
 
 def check_layers(context: Context, task: str) -> None:
@@ -71,7 +71,12 @@ def decoded(context: Context, u: Layers) -> np.ndarray:
 
 def finite(layers: Layers) -> np.ndarray:
     """Which examples' latents are, bool [N]."""
-    return np.all([np.isfinite(layer).all(axis=1) for layer in layers], axis=0)
+    return np.all([np.isfinite(layer).all(axis=1) for layer in flat(layers)], axis=0)
+
+
+def flat(layers: Layers) -> Layers:
+    """[N, D_i] each."""
+    return tuple(layer.reshape(len(layer), -1) for layer in layers)
 
 
 def _check_finite(layers: Layers, what: str, chain: str) -> None:

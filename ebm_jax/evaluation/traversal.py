@@ -7,12 +7,13 @@ follow (ICCV 2023, latent traversal).
 import numpy as np
 
 from ebm_jax.evaluation.context import Context
-from ebm_jax.evaluation.latents import check_layers, decoded, drawn
+from ebm_jax.evaluation.latents import Layers, check_layers, decoded, drawn
 from ebm_jax.evaluation.wording import prior_words
 from ebm_jax.reporting.grids import image_grid, save_png
 
 _PLACES = np.linspace(-2.5, 2.5, 9, dtype=np.float32)  # standard deviations under p_β
 _SHOWN = 24  # rows of a figure: the units that change the image most
+_UNITS = 256  # of a layer that are moved; of larger ones, so many evenly spaced
 
 
 def run(context: Context) -> dict:
@@ -26,8 +27,10 @@ def run(context: Context) -> dict:
     low, high = config.data.range
     base = drawn(context, "traversal", 1)
     units, results, figures = {}, {}, {}
-    for i, size in enumerate(layer.shape[1] for layer in base):
-        images = decoded(context, moved(base, i))
+    for i, layer in enumerate(base):
+        chosen = np.unique(np.linspace(0, layer.size - 1, min(_UNITS, layer.size)).astype(int))
+        size = len(chosen)
+        images = decoded(context, moved(base, i, chosen))
         images = images.reshape(size, len(_PLACES), *images.shape[1:])
         spread = ((images - images.mean(axis=1, keepdims=True)) / (high - low)) ** 2
         change = spread.mean(axis=(1, 2, 3, 4))  # [size]
@@ -39,17 +42,19 @@ def run(context: Context) -> dict:
         pixels = image_grid(rows, columns=len(_PLACES), value_range=(low, high))
         save_png(context.folder / file, pixels)
         shown = f"the {len(order)} units that change it most" if size > _SHOWN else "every unit"
+        shown += f" of {size}" if size < layer.size else ""
         figures[file] = (
             f"Layer {i + 1} of {len(base)} (1 = bottom): {shown}, one a row, from "
             f"{_PLACES[0]:g} to {_PLACES[-1]:g} standard deviations."
         )
+    limit = f" ({_UNITS} of larger layers)" * any(layer.size > _UNITS for layer in base)
     return {
         "metric": "mse",
         "results": results,
         "units": units,
         "num_samples": 1,
         "protocol": (
-            f"one sample, each unit at {len(_PLACES)} places from {_PLACES[0]:g} to "
+            f"one sample, each unit{limit} at {len(_PLACES)} places from {_PLACES[0]:g} to "
             f"{_PLACES[-1]:g} in u-space; mean squared deviation of pixels in [0, 1] from their "
             "mean along the unit, mean over a layer's units; decoder mean, averaged weights"
             f"{prior_words(config, context.method)}"
@@ -58,9 +63,11 @@ def run(context: Context) -> dict:
     }
 
 
-def moved(base: tuple[np.ndarray, ...], layer: int) -> tuple[np.ndarray, ...]:
-    """u [D · P, …] from one sample: unit d of `layer` at place p in row d · P + p."""
-    size, places = base[layer].shape[1], len(_PLACES)
-    u = [np.repeat(z, size * places, axis=0) for z in base]
-    u[layer][np.arange(size * places), np.repeat(np.arange(size), places)] = np.tile(_PLACES, size)
+def moved(base: Layers, layer: int, units: np.ndarray) -> Layers:
+    """u [U · P, …] from one sample: the n-th of `units` of `layer` at place p in row n · P + p."""
+    rows = len(units) * len(_PLACES)
+    u = [np.repeat(z, rows, axis=0) for z in base]
+    changed = u[layer].reshape(rows, -1)
+    changed[np.arange(rows), np.repeat(units, len(_PLACES))] = np.tile(_PLACES, len(units))
+    u[layer] = changed.reshape(u[layer].shape)
     return tuple(u)

@@ -31,11 +31,30 @@ def test_one_unit_paints_the_image(tmp_path):
 
 def test_rows_move_one_unit_and_keep_the_rest():
     base = (np.full((1, 2), 7.0, np.float32), np.full((1, 3), 5.0, np.float32))
-    u = traversal.moved(base, 1)
+    u = traversal.moved(base, 1, np.arange(3))
     assert u[0].shape == (27, 2) and u[1].shape == (27, 3)
     assert (u[0] == 7.0).all()
     np.testing.assert_array_equal(u[1][9:18, 1], np.linspace(-2.5, 2.5, 9, dtype=np.float32))
     assert (u[1][9:18][:, [0, 2]] == 5.0).all()
+
+
+def test_units_of_maps_and_a_choice_of_them():
+    base = (np.full((1, 2), 7.0, np.float32), np.arange(12, dtype=np.float32).reshape(1, 2, 3, 2))
+    u = traversal.moved(base, 1, np.array([0, 7]))
+    assert u[0].shape == (18, 2) and u[1].shape == (18, 2, 3, 2)
+    flat = u[1].reshape(18, 12)
+    np.testing.assert_array_equal(flat[:9, 0], np.linspace(-2.5, 2.5, 9, dtype=np.float32))
+    np.testing.assert_array_equal(u[1][9:, 1, 0, 1], np.linspace(-2.5, 2.5, 9, dtype=np.float32))
+    flat[:9, 0], flat[9:, 7] = 0, 7
+    np.testing.assert_array_equal(flat, np.tile(np.arange(12), (18, 1)))
+
+
+def test_of_a_large_layer_some_units_are_moved(tmp_path, monkeypatch):
+    monkeypatch.setattr(traversal, "_UNITS", 2)
+    context = context_of(tmp_path / "eval")
+    found = traversal.run(context)
+    assert [len(units) for units in found["units"].values()] == [2, 2]
+    assert "each unit (2 of larger layers) at 9 places" in found["protocol"]
 
 
 def test_real_method_and_a_method_without_layers(tmp_path):
