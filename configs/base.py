@@ -16,7 +16,7 @@ def network_optimiser(learning_rate: float) -> ml_collections.ConfigDict:
             joint_learning_rate=placeholder(float),  # after `train.warmup_steps`; default: the same
             b1=0.9,
             b2=0.999,
-            l2=0.0,  # added to the gradient before Adam (PyTorch's `weight_decay`), not AdamW
+            l2=0.0,  # added to the gradient first (PyTorch's `weight_decay`), not AdamW
             clip_norm=0.0,  # global gradient norm of the group; 0 = off
             decay_per_epoch=1.0,  # learning rate × this after every epoch
             linear_decay_steps=0,  # the learning rate falls to 0 in a line of this length; 0 = off

@@ -5,7 +5,7 @@ python -m ebm_jax.main --config configs/celeb_a_nvae.py --workdir runs/celeb_a_n
 Not run here.
 """
 
-from configs import base, nvaes
+from configs import nvaes
 
 
 def get_config(variant: str = "full"):
@@ -20,4 +20,4 @@ def get_config(variant: str = "full"):
     )
     nvaes.on_photographs(c, batch_size=128, spectral_weight=1e-1)
     c.data.crop = 148
-    return base.finish(c, variant)
+    return nvaes.finish(c, variant)

@@ -5,7 +5,7 @@ python -m ebm_jax.main --config configs/celeb_hq_nvae.py --workdir runs/celeb_hq
 Not run here. The papers report FID 30.25 for samples and 1.64 for reconstructions.
 """
 
-from configs import base, nvaes
+from configs import nvaes
 
 
 def get_config(variant: str = "full"):
@@ -19,4 +19,4 @@ def get_config(variant: str = "full"):
         num_steps=150_000,
     )
     nvaes.on_photographs(c, batch_size=32, spectral_weight=1e-2)
-    return base.finish(c, variant)
+    return nvaes.finish(c, variant)

@@ -5,7 +5,7 @@ python -m ebm_jax.main --config configs/cifar10_nvae.py --workdir runs/cifar10_n
 Not run here. The papers report FID 37.73 for samples and 0.68 for reconstructions.
 """
 
-from configs import base, nvaes
+from configs import nvaes
 
 
 def get_config(variant: str = "full"):
@@ -19,4 +19,4 @@ def get_config(variant: str = "full"):
         num_steps=78_000,
     )
     nvaes.on_photographs(c, batch_size=256, spectral_weight=1e-1)
-    return base.finish(c, variant)
+    return nvaes.finish(c, variant)

@@ -12,6 +12,4 @@ from configs import base, digits_hvae, stages
 def get_config(variant: str = "full"):
     c = digits_hvae.get_config()
     stages.diffusion(c)
-    c.sampler.prior.num_steps = 30
-    c.sampler.prior.step_size = 0.03  # b
     return base.finish(c, variant)

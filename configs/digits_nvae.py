@@ -5,7 +5,7 @@ python -m ebm_jax.main --config configs/digits_nvae.py --workdir runs/digits_nva
 Not run yet to its end.
 """
 
-from configs import base, nvaes
+from configs import nvaes
 
 
 def get_config(variant: str = "full"):
@@ -18,4 +18,4 @@ def get_config(variant: str = "full"):
         cells=1,
         num_steps=4000,
     )
-    return base.finish(c, variant)
+    return nvaes.finish(c, variant)

@@ -13,7 +13,5 @@ from configs import base, mnist_nvae, stages
 def get_config(variant: str = "full"):
     c = mnist_nvae.get_config()
     stages.diffusion(c)
-    c.sampler.prior.num_steps = 30
-    c.sampler.prior.step_size = 0.03  # b
     c.train.num_steps = 1_500
     return base.finish(c, variant)

@@ -5,7 +5,7 @@ TFDS_DATA_DIR=… python -m ebm_jax.main --config configs/mnist_nvae.py --workdi
 Not run yet.
 """
 
-from configs import base, nvaes
+from configs import nvaes
 
 
 def get_config(variant: str = "full"):
@@ -19,4 +19,4 @@ def get_config(variant: str = "full"):
         num_steps=8000,
     )
     c.eval.num_samples = 10_000
-    return base.finish(c, variant)
+    return nvaes.finish(c, variant)

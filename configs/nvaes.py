@@ -27,17 +27,17 @@ def nvae(
       latent_channels: of every group.
       width: channels of the nets at the finest scale of latents.
       cells: residual cells before each group.
-      num_steps: of training; the first 30 % warm the KL terms up.
+      num_steps: of training.
 
     Returns:
-      The config.
+      The config; `finish` sets the learning rates' course.
     """
     c = base.get_config()
     c.data.name, c.data.image_size, c.data.channels = name, side, channels
     c.method.name = "nvae"
     c.nvae = ml_collections.ConfigDict(
         dict(
-            kl_warmup_steps=(3 * num_steps) // 10,
+            kl_warmup=0.3,  # fraction of training in which the KL terms rise to their weight
             spectral_weight=1e-2,  # on the sum of all convolutions' largest singular values
         )
     )
@@ -50,13 +50,9 @@ def nvae(
     c.model.energy.enabled = False
     for group in ("generator", "inference"):
         c.optim[group] = base.network_optimiser(1e-2)
-        c.optim[group].update(
-            algorithm="adamax",
-            rising_steps=num_steps // 50,
-            cosine_decay_steps=num_steps,
-            final_learning_rate=1e-4,
-        )
+        c.optim[group].update(algorithm="adamax", final_learning_rate=1e-4)
     c.train.num_steps = num_steps
+    c.train.ema_decay = 0.0  # the statistics are those of the newest parameters
     return c
 
 
@@ -68,3 +64,12 @@ def on_photographs(c, *, batch_size: int, spectral_weight: float) -> None:
     c.nvae.spectral_weight = spectral_weight
     c.eval.num_samples = 50_000
     c.eval.tasks = ("fid", "reconstruction")
+
+
+def finish(c, variant: str):
+    """`base.finish`; then learning rates that rise in 2 % of training and fall to its end."""
+    c = base.finish(c, variant)
+    for group in ("generator", "inference"):
+        c.optim[group].rising_steps = max(c.train.num_steps // 50, 1)
+        c.optim[group].cosine_decay_steps = c.train.num_steps
+    return c

@@ -16,6 +16,8 @@ def diffusion(c: ml_collections.ConfigDict) -> None:
     _on_first_stage(c)
     c.method.name = "diffusion"
     c.diffusion = ml_collections.ConfigDict(dict(num_steps=3))  # T
+    c.sampler.prior.num_steps = 30  # K, of each level
+    c.sampler.prior.step_size = 0.03  # b
     c.stability.max_grad_norm = 1e9  # gradients are of φ / η_t
     if c.model.generator.kind == "nvae":
         c.model.energy.hidden = (128,)
@@ -57,10 +59,12 @@ def papers_diffusion(c, *, batch_size, chain, scale, num_steps) -> None:
 def _on_first_stage(c):
     c.model.energy.enabled = True
     c.train.warmup_steps = 0
+    c.train.ema_decay = 0.999
     c.optim.energy_l2 = 0.0
     c.optim.energy = base.network_optimiser(1e-4)
     if c.model.generator.kind == "nvae":
         c.model.energy.hidden = (200,)
+        del c.nvae  # the backbone's loss
 
 
 def _papers(c, batch_size, learning_rate, num_steps):

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import hats
+from configs import base, hats, stages
 from ebm_jax import export, first_stage, methods
 from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.train import train
+from tests.test_train import tiny_config
 
 
 def small(c, **settings):
@@ -145,3 +146,44 @@ def test_state_without_a_first_stage_has_the_same_shapes(trained):
         for arguments in ((jax.random.key(0), batch), (jax.random.key(0), batch, first))
     ]
     assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("stage", [stages.joint, stages.diffusion])
+def test_energies_on_a_backbone_go_on_and_sample_without_its_folder(tmp_path, stage):
+    def settings():
+        c = tiny_config()
+        base.without_energy(c)
+        c.train.warmup_steps = 0
+        c.train.num_steps = c.train.checkpoint_every = c.train.log_every = 2
+        c.train.image_every = 2
+        return c
+
+    train(settings(), tmp_path / "first")
+    c = settings()
+    stage(c)
+    c.sampler.prior.num_steps = 2
+    c.train.first_stage = str(tmp_path / "first")
+    train(c, tmp_path / "second")
+    first = export.load(tmp_path / "first" / "export").state
+    shutil.rmtree(tmp_path / "first")
+    c.train.num_steps = 4
+    assert train(c, tmp_path / "second") == 4
+    second = export.load(tmp_path / "second" / "export")
+    assert set(second.state.params) == {*first.params, "energy"}
+    for group in first.params:
+        assert_same(second.state.params[group], first.params[group])
+    samples = second.sample(jax.random.key(0), 3)
+    assert samples.images.shape == (3, 8, 8, 1) and np.isfinite(samples.images).all()
+    assert np.any(samples.images != second.sample(jax.random.key(0), 3, prior="gaussian").images)
+
+
+def test_a_backbone_with_other_latents_is_named(tmp_path):
+    c = tiny_config()
+    base.without_energy(c)
+    c.train.warmup_steps = 0
+    c.train.num_steps = c.train.checkpoint_every = c.train.log_every = c.train.image_every = 1
+    train(c, tmp_path)
+    stages.joint(c)
+    c.model.latent_sizes, c.train.first_stage = (5, 2), str(tmp_path)
+    with pytest.raises(ConfigError, match=r"latent_sizes is \(4, 2\) there and \(5, 2\) here; use"):
+        first_stage.load(c, methods.build(c))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import hats
+from configs import hats, nvaes, stages
 from ebm_jax import data, methods, parallel
 from ebm_jax.errors import ConfigError
 from ebm_jax.training_step import build_step, init_loop_state
@@ -155,6 +155,35 @@ def test_hat_ebm_on_two_devices_is_that_on_one():
     assert min(max(jax.tree.leaves(group)) for group in moved.values()) > 1e-3
     before, after = (state.train.extra["training"]["bank"].x for state in (initial, one))
     assert 4 <= np.any(np.asarray(before != after), axis=(1, 2, 3)).sum() <= 9
+
+
+@pytest.mark.parametrize("stage", [None, stages.joint, stages.diffusion])
+def test_deep_models_on_two_devices_are_those_on_one(stage):
+    """Batch statistics and the balance of KL terms are of all examples; energies learn alike."""
+    c = nvaes.nvae(
+        *("digits", 8, 1),
+        **dict(scales=(1, 1), latent_side=4, latent_channels=1, width=8, cells=1, num_steps=4),
+    )
+    c.nvae.kl_warmup = 1.0
+    if stage:
+        stage(c)
+        c.model.energy.update(hidden=(6,), channels=4, zero_init=False)
+        c.sampler.prior.num_steps = 2
+    c.data.batch_size, c.data.num_examples = 4, 100
+    learned = ("energy",) if stage else ("generator", "inference")
+    for group in learned:
+        c.optim[group].update(algorithm="sgd", learning_rate=1e-3)
+    initial, many, one = on_two_devices(
+        lambda axis: methods.build(c, axis), random_batch(4), c.stability, steps=2
+    )
+    many, one = parallel.to_host(many).train, jax.device_get(one).train
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), many.params, one.params
+    )
+    statistics = many.extra["statistics"], one.extra["statistics"]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), *statistics)
+    moved = jax.tree.map(lambda a, b: abs(a - b).max(), one.params, initial.train.params)
+    assert min(max(jax.tree.leaves(moved[group])) for group in learned) > 1e-4
 
 
 def test_joint_method_on_two_devices_is_that_on_one():

@@ -43,12 +43,12 @@ class HierarchicalPrior(NamedTuple):
 
 
 def top_alone(top: jax.Array) -> Latents:
-    """z_L → (z_L,): what `conditional` is given below the top layer, if that is all layers."""
+    """z_L → (z_L,), the default `start`."""
     return (top,)
 
 
 def with_layer(i: int, above: Latents, z_i: jax.Array) -> Latents:
-    """The layers above i and layer i, bottom first."""
+    """The layers above i and layer i, bottom first: the default `absorb`."""
     return (z_i, *above)
 
 

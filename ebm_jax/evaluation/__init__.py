@@ -65,18 +65,20 @@ NEEDED = {
 }
 
 _LAYERS = {"maps": "has no layers of latents"}
+_ONE_TARGET = {"one_target": "draws samples through several densities"}
 # What a method must have for a task: its attributes, and what to say of a method without.
 METHOD_NEEDS = {
     "anomaly": {"log_score": "has no density of an image"},
-    "diagnostics": _LAYERS | {"one_target": "draws samples through several densities"},
+    "diagnostics": _LAYERS | _ONE_TARGET,
     "likelihood": {"evidence": "has no density of images to integrate"},
     "ood": {"log_score": "has no density of an image"},
     "reconstruction": {"reconstruct": "has no latents of an image"},
     "refinement": {"has_energy": "has no energy, so no chain"},
     "residual": {"adds_residual": "adds no residual to its generator's images"},
+    "latent_scatter": _LAYERS | _ONE_TARGET,
     **dict.fromkeys(
         (
-            *("hierarchy", "interpolation", "latent_classifier", "latent_scatter"),
+            *("hierarchy", "interpolation", "latent_classifier"),
             *("layer_reconstruction", "posterior_inference", "traversal"),
         ),
         _LAYERS,

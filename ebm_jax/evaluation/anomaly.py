@@ -12,6 +12,7 @@ from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context, last_checkpoints
 from ebm_jax.evaluation.detection import auprc, measure
 from ebm_jax.evaluation.scoring import draws_words, score_terms, scored, total
+from ebm_jax.evaluation.wording import weights_words
 from ebm_jax.reporting.charts import plot_precision_recall
 from ebm_jax.reporting.curves import plot_histograms
 
@@ -72,7 +73,7 @@ def run(context: Context) -> dict:
             f"{draws_words(context)}; average precision, mean of the last "
             f"{len(by_step)} checkpoints; 95 % intervals of the last one by "
             f"{config.eval.bootstrap} stratified bootstrap resamples (of the test images, not of "
-            "training); averaged weights"
+            f"training); {weights_words(config)}"
         ),
         "figures": {
             "anomaly_scores.png": "−log p(x, z) of the test images, un-normalised; the outermost "

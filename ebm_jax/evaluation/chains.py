@@ -11,7 +11,7 @@ import numpy as np
 
 from ebm_jax.evaluation.context import Context, sample_chunks
 from ebm_jax.evaluation.generation import distance, is_judged, judge_of
-from ebm_jax.evaluation.wording import chain_words
+from ebm_jax.evaluation.wording import chain_words, weights_words
 from ebm_jax.reporting.curves import plot_profile
 from ebm_jax.reporting.grids import save_png, strip
 
@@ -66,11 +66,13 @@ def run(context: Context) -> dict:
         "protocol": (
             f"{cfg.eval.long_chain_samples} prior chains, {short_steps} and "
             f"{chain_words(cfg.sampler.prior, long_steps)}{context.method.chain_detail} from the "
-            "same noise, learned energy at the end, averaged weights"
+            f"same noise, learned energy at the end, {weights_words(cfg)}"
         ),
         "figures": {
             "chains_energy.png": "−log density of the target along long chains: mean and standard "
-            "deviation over chains.",
+            "deviation over chains."
+            + " The target is another at each level."
+            * (not context.method.one_target),
             "chains_strip.png": f"Long chains, an image every {every} steps, one chain a row.",
         },
     }

@@ -14,6 +14,7 @@ from ebm_jax import methods
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context, sample_chunks
+from ebm_jax.evaluation.wording import weights_words
 from ebm_jax.inference import on_all_devices
 from ebm_jax.methods import Method
 from ebm_jax.reporting.charts import plot_profile_panels, plot_step_sizes
@@ -99,7 +100,7 @@ def run(context: Context) -> dict:
             f"gradient of the configured kernel ({prior.kernel}) among those that MALA accepts "
             f"with at least {ACCEPTANCE}; energy bias: Langevin's mean energy minus MALA's, in "
             "MALA's standard deviations; stable: the drift from the training length to the end "
-            "stays within one standard deviation; averaged weights"
+            f"stays within one standard deviation; {weights_words(config)}"
         ),
         "figures": {
             "diagnostics_step_sizes.png": f"Step-size sweep; dotted: acceptance {ACCEPTANCE}.",

@@ -13,7 +13,7 @@ import numpy as np
 from ebm_jax.evaluation import fd_classifier as classifiers
 from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context, image_chunks, reconstruction_chunks
-from ebm_jax.evaluation.wording import posterior_words, prior_words
+from ebm_jax.evaluation.wording import posterior_words, prior_words, weights_words
 from ebm_jax.reporting.grids import save_grid
 
 KINDS = ("gaussian_prior", "ebm_prior", "reconstruction")
@@ -102,8 +102,8 @@ def restored_words(sets: dict[str, ImageSet]) -> str:
 
 def set_words(context: Context, sets: dict[str, ImageSet]) -> str:
     """What a protocol says of how the sets came about."""
-    weights = "averaged" if context.config.train.ema_decay else "last"
-    words = f"decoder mean, {weights} weights{prior_words(context.config, context.method)}"
+    config = context.config
+    words = f"decoder mean, {weights_words(config)}{prior_words(config, context.method)}"
     if "reconstruction" in sets:
         words += f", reconstructions: {posterior_words(context.config)}"
     return words

@@ -12,7 +12,7 @@ from ebm_jax.evaluation.classifier import predict
 from ebm_jax.evaluation.context import Context
 from ebm_jax.evaluation.generation import is_judged, judge_of
 from ebm_jax.evaluation.latents import check_layers, decoded, drawn
-from ebm_jax.evaluation.wording import prior_words
+from ebm_jax.evaluation.wording import prior_words, weights_words
 from ebm_jax.reporting.grids import image_grid, save_png
 
 _SHOWN = 8  # rows, each a sample; and columns, each with another layer
@@ -68,7 +68,7 @@ def run(context: Context) -> dict:
             f"{count} samples, in each of which layers are replaced in u-space by those of another "
             "sample (layer 1 is next to the image); label_change: share of images whose class by "
             "the data set's own classifier changes; mse: mean squared change of pixels in [0, 1]; "
-            f"decoder mean, averaged weights{prior_words(config, method)}"
+            f"decoder mean, {weights_words(config)}{prior_words(config, method)}"
         ),
         "figures": figures,
     }

@@ -9,7 +9,7 @@ import numpy as np
 
 from ebm_jax.evaluation.context import Context
 from ebm_jax.evaluation.latents import check_layers, decoded, flat, inferred
-from ebm_jax.evaluation.wording import posterior_words
+from ebm_jax.evaluation.wording import posterior_words, weights_words
 from ebm_jax.reporting.grids import image_grid, save_png
 
 _PLACES = np.linspace(0.0, 1.0, 9)
@@ -46,7 +46,7 @@ def run(context: Context) -> dict:
             f"{posterior_words(context.config)}, {len(_PLACES)} places on the great circle between "
             "their latents in u-space, layer by layer; largest_step: mean squared change of "
             "pixels of the largest step over that of the mean step (1 = all the same), mean over "
-            "pairs; decoder mean, averaged weights"
+            f"pairs; decoder mean, {weights_words(context.config)}"
         ),
         "figures": {
             "interpolation.png": "From one test image (left, reconstructed) to another (right)."

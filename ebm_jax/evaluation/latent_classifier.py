@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation.context import Context
 from ebm_jax.evaluation.latents import flat, inferred
-from ebm_jax.evaluation.wording import posterior_words
+from ebm_jax.evaluation.wording import posterior_words, weights_words
 
 _HIDDEN = 256
 _EPOCHS = 30
@@ -68,6 +68,7 @@ def run(context: Context) -> dict:
             f"two linear layers, hidden {_HIDDEN}, {_EPOCHS} epochs of Adam on one draw per image, "
             f"{posterior_words(context.config)}; trained on {len(labels[0])} images of split "
             f"{context.train_set.split}, accuracy on {len(labels[1])} of split "
-            f"{context.eval_set.split}; layer 1 is next to the image; averaged weights"
+            f"{context.eval_set.split}; layer 1 is next to the image; "
+            f"{weights_words(context.config)}"
         ),
     }

@@ -14,7 +14,7 @@ from ebm_jax.evaluation.energy_distance import energy_distance
 from ebm_jax.evaluation.generation import is_judged, judge_of
 from ebm_jax.evaluation.latents import Layers, check_layers, finite, flat, inferred
 from ebm_jax.evaluation.posteriors import Posterior, has_inference, inferring_by
-from ebm_jax.evaluation.wording import posterior_words, prior_words
+from ebm_jax.evaluation.wording import posterior_words, prior_words, weights_words
 from ebm_jax.reporting.scatter import plot_scatter_grid
 
 _KEPT = 3  # points of time along a chain
@@ -67,7 +67,7 @@ def run(context: Context) -> dict:
             f"of {len(target.classes)} images of split {context.eval_set.split} "
             f"({posterior_words(config)}), every latent in units of the posterior's standard "
             "deviation; the classes of samples are those of the data set's own classifier; "
-            f"averaged weights{prior_words(config, context.method)}"
+            f"{weights_words(config)}{prior_words(config, context.method)}"
         ),
         "figures": figures,
     }

@@ -10,7 +10,7 @@ import numpy as np
 from ebm_jax import data
 from ebm_jax.evaluation.context import Context
 from ebm_jax.evaluation.latents import check_layers, decoded, inferred
-from ebm_jax.evaluation.wording import posterior_words
+from ebm_jax.evaluation.wording import posterior_words, weights_words
 from ebm_jax.reporting.grids import image_grid, save_png
 
 _SHOWN = 12  # columns of the figure
@@ -45,7 +45,7 @@ def run(context: Context) -> dict:
         "protocol": (
             f"mean squared error per pixel, x in [0, 1], split {context.eval_set.split}, "
             f"{posterior_words(config)}; highest_k: all but the k highest layers at their means "
-            "under p_β given those above; decoder mean, averaged weights"
+            f"under p_β given those above; decoder mean, {weights_words(config)}"
         ),
         "figures": {
             "layer_reconstruction.png": "Images; then from all layers; then from ever fewer of "

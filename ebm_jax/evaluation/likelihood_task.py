@@ -25,6 +25,7 @@ from ebm_jax.evaluation.likelihood import (
     log_partition,
     tune_steps,
 )
+from ebm_jax.evaluation.wording import weights_words
 from ebm_jax.methods.evidence import temperatures
 from ebm_jax.reporting.curves import draw_curves, plot_histograms, save_figure
 
@@ -255,7 +256,7 @@ def _protocol(context: Context, num_samples: int) -> str:
         f"{cfg.likelihood_chains} chains an image; IWAE with {cfg.iwae_samples} samples; {log_z}; "
         "upper bound of log p(x) by reverse AIS on images simulated from the model alone, exact "
         "without energies and else as good as the effective chains of log Z; "
-        f"averaged weights; {context.method.evidence.scale}"
+        f"{weights_words(context.config)}; {context.method.evidence.scale}"
     )
 
 

@@ -17,7 +17,7 @@ from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context
 from ebm_jax.evaluation.detection import measure
 from ebm_jax.evaluation.scoring import draws_words, score_terms, scored, total
-from ebm_jax.evaluation.wording import redraw_words
+from ebm_jax.evaluation.wording import redraw_words, weights_words
 from ebm_jax.reporting.charts import plot_bars, plot_histogram_panels
 
 
@@ -58,8 +58,8 @@ def run(context: Context) -> dict:
             + ", ".join(f"{found['num_out']} of {found['data']}" for found in sets.values())
             + f", split {config.eval.ood_split} (centre square, the model's size); as many of "
             f"either as of the smaller side; {_score_words(context)}{draws_words(context)}; "
-            f"95 % intervals of {config.eval.bootstrap} stratified bootstrap resamples; averaged "
-            "weights"
+            f"95 % intervals of {config.eval.bootstrap} stratified bootstrap resamples; "
+            f"{weights_words(config)}"
         ),
         "figures": figures,
     }

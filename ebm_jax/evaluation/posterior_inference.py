@@ -19,7 +19,7 @@ from ebm_jax.evaluation.detection import auprc
 from ebm_jax.evaluation.latents import check_layers
 from ebm_jax.evaluation.posteriors import Posterior, has_inference, inferring_by
 from ebm_jax.evaluation.scoring import scored
-from ebm_jax.evaluation.wording import START_WORDS, chain_words
+from ebm_jax.evaluation.wording import START_WORDS, chain_words, weights_words
 from ebm_jax.reporting.charts import plot_profile_panels
 
 _FAR = 1e6  # nats: a chain that gets there has diverged
@@ -55,7 +55,7 @@ def run(context: Context) -> dict:
             "shorter ones; median: of log p(x, z), un-normalised, at one draw; diverged: share of "
             "images where it is not finite or beyond a million, without which are the means "
             "log_joint, log_likelihood, log_prior and mse (per pixel, x in [0, 1], decoder mean); "
-            "seconds: to infer 1000 images, compiled; averaged weights"
+            f"seconds: to infer 1000 images, compiled; {weights_words(config)}"
             + ("" if labels is None else "; auprc: average precision of the held-out class")
         ),
         "figures": {

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ebm_jax.evaluation.context import Context, reconstruction_chunks
-from ebm_jax.evaluation.wording import posterior_words
+from ebm_jax.evaluation.wording import posterior_words, weights_words
 from ebm_jax.reporting.grids import pair_grid, save_png
 
 
@@ -29,7 +29,7 @@ def run(context: Context) -> dict:
         "num_samples": int(errors.size),
         "protocol": (
             f"mean squared error per pixel, x in [0, 1], split {context.eval_set.split}, "
-            f"{posterior_words(config)}, decoder mean, averaged weights"
+            f"{posterior_words(config)}, decoder mean, {weights_words(config)}"
         ),
         "figures": {"reconstruction.png": "Images (upper rows) and their reconstructions."},
     }

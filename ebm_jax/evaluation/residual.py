@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ebm_jax.evaluation.context import Context, images_of, sample_chunks, task_key
-from ebm_jax.evaluation.wording import chain_words
+from ebm_jax.evaluation.wording import chain_words, weights_words
 from ebm_jax.reporting.curves import plot_profile
 from ebm_jax.reporting.grids import image_grid, save_png, strip
 
@@ -55,7 +55,7 @@ def run(context: Context) -> dict:
         "protocol": (
             f"{count} chains from G(z), z ~ N(0, I), {chain_words(cfg.sampler.prior, steps)}"
             f"{method.chain_detail}; root mean square, pixels in [-1, 1], of y at the end and, "
-            "where z moves, of the change of G(z); averaged weights"
+            f"where z moves, of the change of G(z); {weights_words(cfg)}"
         ),
         "figures": {
             "residual_chain.png": "A chain a row: G(z) at the start, then G(z) + y to its end.",

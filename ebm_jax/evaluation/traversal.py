@@ -8,7 +8,7 @@ import numpy as np
 
 from ebm_jax.evaluation.context import Context
 from ebm_jax.evaluation.latents import Layers, check_layers, decoded, drawn
-from ebm_jax.evaluation.wording import prior_words
+from ebm_jax.evaluation.wording import prior_words, weights_words
 from ebm_jax.reporting.grids import image_grid, save_png
 
 _PLACES = np.linspace(-2.5, 2.5, 9, dtype=np.float32)  # standard deviations under p_β
@@ -56,7 +56,8 @@ def run(context: Context) -> dict:
         "protocol": (
             f"one sample, each unit{limit} at {len(_PLACES)} places from {_PLACES[0]:g} to "
             f"{_PLACES[-1]:g} in u-space; mean squared deviation of pixels in [0, 1] from their "
-            "mean along the unit, mean over a layer's units; decoder mean, averaged weights"
+            "mean along the unit, mean over a layer's units; decoder mean, "
+            f"{weights_words(config)}"
             f"{prior_words(config, context.method)}"
         ),
         "figures": figures,

@@ -13,6 +13,11 @@ def chain_words(chain: Any, num_steps: int | None = None) -> str:
     return f"{steps} {kernel} steps of {chain.step_size:g} in {chain.space}-space"
 
 
+def weights_words(config: Any) -> str:
+    """Whose numbers these are."""
+    return "averaged weights" if config.train.ema_decay else "last weights"
+
+
 def prior_words(config: Any, method: Any) -> str:
     """How samples of the EBM prior are drawn; empty without an energy."""
     if not method.has_energy:

@@ -12,7 +12,7 @@ from ebm_jax import randomness
 from ebm_jax.densities import diffusion
 from ebm_jax.densities.hierarchical import Latents
 from ebm_jax.errors import ConfigError
-from ebm_jax.methods import latent_model
+from ebm_jax.methods import latent_chains, latent_model
 from ebm_jax.methods.base import Method
 from ebm_jax.methods.metrics import chain_metrics
 from ebm_jax.methods.reverse_chain import ReverseChain, all_levels, one_level
@@ -21,6 +21,8 @@ from ebm_jax.models import backbones, energies
 
 def build(config, axis_name: str | None = None) -> Method:
     """The method's pure functions for one experiment.
+
+    `stability.max_energy` holds for φ = η_t F.
 
     Args:
       config: `diffusion.num_steps` is T; of `sampler.prior`, `num_steps` is K, the steps at each
@@ -81,9 +83,10 @@ def build(config, axis_name: str | None = None) -> Method:
             def unscaled(u: Latents):
                 return sum(parts.energies.terms(params["energy"], to_z(u)[0], t))
 
-            above, below = unscaled(positive), unscaled(chain.position)
-            loss = jnp.mean((below - above) / step_sizes[t])
-            found = {"energy/positive": -jnp.mean(above), "energy/negative": -jnp.mean(below)}
+            data, ends = unscaled(positive), unscaled(chain.position)
+            loss = jnp.mean((ends - data) / step_sizes[t])
+            # Of φ, not of F = φ / η_t, whose scale is another at every level.
+            found = {"energy/positive": -jnp.mean(data), "energy/negative": -jnp.mean(ends)}
             return loss, found | {"loss/total": loss}
 
         grads, found = jax.grad(loss_fn, has_aux=True)(state.params["energy"])
@@ -95,14 +98,7 @@ def build(config, axis_name: str | None = None) -> Method:
         start = chains.noise(keys, "start")
         chain_keys = randomness.streams(keys, "prior")
         chain = all_levels(settings(steps), tilt_of(params), chain_keys, start, keep_every)
-
-        def to_z(u):
-            return jax.lax.stop_gradient(model.prior(params).to_z(u)[0])
-
-        trajectory = chain.trajectory
-        if trajectory is not None:
-            trajectory = jax.lax.map(to_z, trajectory)
-        return chain._replace(position=to_z(chain.position), trajectory=trajectory)
+        return latent_chains.in_z(chain, model.prior(params))
 
     return latent_model.build_method(
         config,
@@ -140,3 +136,18 @@ def _check(config) -> None:
             f"legacy_log_sigma {chain.legacy_log_sigma}; the diffusion's chains take "
             "'u', 'langevin' and False."
         )
+    levels = diffusion.schedule(steps)
+    # In units of the variance that each level's Gaussian has.
+    largest = float((levels.sigma_bar[:-1] / levels.sigma_bar[0]).max())
+    if not 0 < chain.step_size**2 * largest < 4:
+        raise ConfigError(
+            f"sampler.prior.step_size is {chain.step_size}, but with diffusion.num_steps {steps} "
+            f"Langevin steps diverge on a Gaussian from {2 / largest**0.5:.3g} on; use a smaller "
+            "positive one (the configs here have 0.03, the paper 0.0055)."
+        )
+    for name, value in (
+        ("optim.energy_l2", config.optim.energy_l2),
+        ("eval.redraw_steps", config.eval.redraw_steps),
+    ):
+        if value:
+            raise ConfigError(f"{name} is {value}, which method 'diffusion' has no use for; use 0.")

@@ -115,9 +115,7 @@ def _all_groups(config, parts: LatentModel) -> Callable:
             if parts.energies and config.optim.energy_l2:
                 f_positive = gated.neg_energy(params, jax.lax.stop_gradient(z_positive))
                 f_negative = gated.neg_energy(params, z_negative)
-                penalty = jnp.mean(f_positive**2) + jnp.mean(f_negative**2)
-                loss += config.optim.energy_l2 * penalty
-                found["loss/energy_l2"] = penalty
+                loss += _penalty(config, f_positive, f_negative, found)
             mean = likelihood.mean(model.decode(params, z_positive))
             found["loss/reconstruction_mse"] = jnp.mean((mean - x) ** 2) / 4  # in [0, 1] units
             return loss, found | {"loss/total": loss}
@@ -143,11 +141,8 @@ def _second_stage(config, parts: LatentModel) -> Callable:
             negative = density.neg_energy(params, chain.position)
             loss = jnp.mean(negative) - jnp.mean(positive)
             found = {"energy/positive": -jnp.mean(positive), "energy/negative": -jnp.mean(negative)}
-            if config.optim.energy_l2:
-                penalty = jnp.mean(positive**2) + jnp.mean(negative**2)
-                loss += config.optim.energy_l2 * penalty
-                found["loss/energy_l2"] = penalty
-            return loss, found | {"loss/total": loss}
+            penalty = _penalty(config, positive, negative, found)
+            return loss + penalty, found | {"loss/total": loss + penalty}
 
         grads, found = jax.grad(loss_fn, has_aux=True)(state.params["energy"])
         return {"energy": grads}, chain_metrics("prior", chain.info) | found, {}
@@ -155,8 +150,16 @@ def _second_stage(config, parts: LatentModel) -> Callable:
     return gradients
 
 
+def _penalty(config, positive, negative, found):
+    """On the squared energies of both phases, 0 without; its size goes to the metrics `found`."""
+    if not config.optim.energy_l2:
+        return 0.0
+    found["loss/energy_l2"] = jnp.mean(positive**2) + jnp.mean(negative**2)
+    return config.optim.energy_l2 * found["loss/energy_l2"]
+
+
 def _runner(config, parts: LatentModel) -> Callable:
-    """`run` of `sampling.sampler`: chains on the EBM prior."""
+    """`run` of `latent_model.build_method`."""
 
     def run(state, keys, num_steps, keep_every):
         params, _ = parts.normalised(*state)

@@ -137,6 +137,11 @@ def _run(
     if not in_u:
         return run_chain(kernel, keys, start, num_steps, keep_every=keep_every)
     chain = run_chain(kernel, keys, prior.to_u(start)[0], num_steps, keep_every=keep_every)
+    return in_z(chain, prior)
+
+
+def in_z(chain: Chain, prior: HierarchicalPrior) -> Chain:
+    """A chain of u with its positions taken to z."""
 
     def to_z(u):
         return jax.lax.stop_gradient(prior.to_z(u)[0])

@@ -26,7 +26,7 @@ from ebm_jax.models.latent_variable import LatentVariableModel
 from ebm_jax.nn.spectral import init_vectors, spectral_normalise
 
 BACKBONE_SETTINGS = (  # in which a first stage must be the same
-    *("data.name", "data.image_size", "data.channels", "data.range"),
+    *("data.name", "data.image_size", "data.channels", "data.range", "data.crop"),
     *("model.latent_sizes", "model.prior.hidden", "model.prior.sigma_floor"),
     *("model.generator.kind", "model.generator.hidden", "model.generator.inputs"),
     *("model.generator.scales", "model.generator.latent_side", "model.generator.cells"),
@@ -136,6 +136,7 @@ def build_method(
     run: Callable,
     advice: str,
     axis_name: str | None = None,
+    runs_away: tuple[str, ...] = ("energy", "prior"),
     **fields: Any,
 ) -> Method:
     """The Method of these parts.
@@ -150,6 +151,8 @@ def build_method(
       run: (state, keys, num_steps or None, keep_every) → Chain of latents on the EBM prior.
       advice: what to change when training diverges.
       axis_name: the mapped axis to average over, or None.
+      runs_away: groups that take smaller steps after a roll-back. By default those that learn from
+        the negative phase, where there is one.
       **fields: others of Method.
     """
     likelihood, model, density, chains = parts.likelihood, parts.model, parts.density, parts.chains
@@ -184,14 +187,13 @@ def build_method(
         grads, metrics, moved = in_parts(
             lambda part: gradients(state, fixed, part, key), batch, config.train.accumulate
         )
-        extra = {**extra, **moved}
         if axis_name:
-            grads, metrics, extra = jax.lax.pmean((grads, metrics, extra), axis_name)
+            grads, metrics, moved = jax.lax.pmean((grads, metrics, moved), axis_name)
+        extra = {**extra, **moved}
         params, opt_state = dict(state.params), {}
         for group in parts.learned:
             metrics[f"grad_norm/{group}"] = optax.tree.norm(grads[group])
-            # Both groups learn from the negative phase, which is where learning runs away.
-            backs_off = has_energy and group in ("energy", "prior")
+            backs_off = group in runs_away and (has_energy or "energy" not in runs_away)
             factor = config.stability.energy_backoff**state.rollbacks if backs_off else 1.0
             params[group], opt_state[group] = optimiser(group).update(
                 grads[group], state.opt_state[group], params[group], state.step, factor

@@ -43,14 +43,17 @@ def build(config, axis_name: str | None = None) -> Method:
         keys = randomness.per_example(key, batch["index"])
         noise = parts.chains.noise(keys, "inference")
         vectors = state.extra["training"]["spectral"]
+        coefficient = 1.0
+        if cfg.kl_warmup:
+            coefficient = jnp.minimum(state.step / (cfg.kl_warmup * config.train.num_steps), 1.0)
 
         def loss_fn(params):
             nets = {**params, "statistics": state.extra["statistics"]}
             raw, kl, statistics = parts.model.learn(nets, x, noise)
             log_likelihood = jnp.mean(parts.likelihood.log_prob(raw, x))
             kl = jnp.mean(kl, axis=1)
-            coefficient = jnp.clip(state.step / max(cfg.kl_warmup_steps, 1), 0.0, 1.0)
-            weights = jnp.where(coefficient < 1.0, balance(kl), 1.0)
+            whole = kl if axis_name is None else jax.lax.pmean(kl, axis_name)
+            weights = jnp.where(coefficient < 1.0, balance(whole), 1.0)
             norms, moved = spectral_norms(params, vectors)
             spectral = sum(jax.tree.leaves(norms))
             loss = coefficient * jnp.sum(weights * kl) - log_likelihood
@@ -80,6 +83,7 @@ def build(config, axis_name: str | None = None) -> Method:
         advice="lower the rates of optim.generator and optim.inference, or raise "
         "nvae.spectral_weight",
         axis_name=axis_name,
+        runs_away=_GROUPS,
     )
 
     def init(key, batch):
@@ -96,14 +100,13 @@ def balancing(scales: tuple[int, ...]):
     """KL of each group [L] → weights [L] of mean 1, which no gradient flows through.
 
     A group's weight is proportional to its KL, so that the loss hardly punishes groups that say
-    little yet, and to the inverse of 4^s / groups of its scale, s = 0 at the coarsest: finer maps
-    hold more numbers (NVAE, §3.2).
+    little yet, and inversely to (positions of its maps) / (groups of its scale): finer maps hold
+    more numbers (NVAE, §3.2).
 
     Args:
       scales: groups of each scale, finest first.
     """
-    depth = len(scales) - 1
-    size = [4.0 ** (depth - s) / groups for s, groups in enumerate(scales) for _ in range(groups)]
+    size = [0.25**scale / groups for scale, groups in enumerate(scales) for _ in range(groups)]
     size = np.asarray(size, np.float32) / min(size)
 
     def weights(kl):
@@ -125,6 +128,25 @@ def _check(config) -> None:
             "model.energy.enabled is True, but method 'nvae' learns the backbone alone; set it to "
             "False here, and use method 'joint' or 'diffusion' for energies on the finished run."
         )
-    for name in ("kl_warmup_steps", "spectral_weight"):
-        if not config.nvae[name] >= 0:
-            raise ConfigError(f"nvae.{name} is {config.nvae[name]}; it must not be negative.")
+    if config.method.learning != "variational":
+        raise ConfigError(
+            f"method.learning is '{config.method.learning}'; method 'nvae' has 'variational'."
+        )
+    if config.train.ema_decay:
+        raise ConfigError(
+            f"train.ema_decay is {config.train.ema_decay}, but the statistics of batch "
+            "normalisation are those of the newest parameters; use 0."
+        )
+    if config.train.accumulate != 1:
+        raise ConfigError(
+            f"train.accumulate is {config.train.accumulate}, but batch normalisation and the "
+            "balance of KL terms are of the whole batch; use 1."
+        )
+    if not 0 <= config.nvae.kl_warmup <= 1:
+        raise ConfigError(
+            f"nvae.kl_warmup is {config.nvae.kl_warmup}; it is a fraction of training, 0 to 1."
+        )
+    if not config.nvae.spectral_weight >= 0:
+        raise ConfigError(
+            f"nvae.spectral_weight is {config.nvae.spectral_weight}; it must not be negative."
+        )

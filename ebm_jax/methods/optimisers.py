@@ -1,4 +1,4 @@
-"""One Adam per parameter group, with the learning rates of the two training phases."""
+"""One optimiser per parameter group, with the learning rates of the two training phases."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -73,15 +73,15 @@ def build(
 
     def infer(params, x, noise):
         groups = net.apply(variables(params), padding.pad(x), noise, method="infer")
-        log_q = sum(normal_log_prob(z, mean, std) for z, mean, std, _, _ in groups)
-        return tuple(group[0] for group in groups), log_q
+        log_q = sum(normal_log_prob(g.z, g.mean, g.std) for g in groups)
+        return tuple(g.z for g in groups), log_q
 
     def learn(params, x, noise):
         found, moved = learning.apply(
             variables(params), padding.pad(x), noise, mutable="batch_stats"
         )
         raw, groups = found
-        kl = jnp.stack([normal_kl(*group[1:]) for group in groups])
+        kl = jnp.stack([normal_kl(g.mean, g.std, g.mean_p, g.std_p) for g in groups])
         return padding.cut(raw), kl, moved["batch_stats"]
 
     return LatentVariableModel(init, shapes, decode, prior, infer, True, learn)
@@ -115,7 +115,11 @@ def _net(config, side: int, num_outputs: int) -> DeepVAE:
         dtype = jnp.dtype(m[part].compute_dtype or config.compute_dtype)
         settings = dict(width=m[part].hidden[0], side=latent_side, halvings=halvings)
         return settings | dict(
-            latent_channels=sizes, scales=scales, cells=m[part].cells, dtype=dtype
+            latent_channels=sizes,
+            scales=scales,
+            cells=m[part].cells,
+            floor=m.prior.sigma_floor,
+            dtype=dtype,
         )
 
     return DeepVAE(

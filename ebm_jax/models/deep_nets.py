@@ -5,6 +5,8 @@ scale up has half of it. The decoder's tower is the prior too: below each group 
 prior of the next (Vahdat and Kautz, NeurIPS 2020).
 """
 
+from typing import NamedTuple
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -12,12 +14,11 @@ import jax.numpy as jnp
 from ebm_jax.nn.conv import Conv
 from ebm_jax.nn.nvae_cells import DecoderCell, EncoderCell
 
-SIGMA_FLOOR = 0.01
 _LEAST_CHANNELS = 8  # next to the image
 
 
-class Shape(nn.Module):
-    """What tower and encoder share.
+class Scales(nn.Module):
+    """Sizes that tower and encoder share.
 
     Attributes:
       latent_channels: of each group's maps, bottom first (L).
@@ -27,6 +28,7 @@ class Shape(nn.Module):
       side: of the finest latents, pixels.
       halvings: from the image to the finest latents.
       cells: residual cells before each group.
+      floor: of every σ but that of the top group's prior, which is 1.
       train, axis_name: of batch normalisation, see `residual.UpBlock`.
       dtype: of the computation; parameters and results are float32.
     """
@@ -37,6 +39,7 @@ class Shape(nn.Module):
     side: int
     halvings: int
     cells: int = 1
+    floor: float = 0.01
     train: bool = False
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
@@ -62,13 +65,15 @@ class Shape(nn.Module):
 
     @property
     def cell_settings(self) -> dict:
+        """Of every residual cell."""
         return dict(train=self.train, axis_name=self.axis_name, dtype=self.dtype)
 
-    def conv(self, features: int, size: int, name: str | None = None) -> Conv:
-        return Conv(features, (size, size), dtype=self.dtype, name=name)
+    def conv(self, features: int, size: int) -> Conv:
+        """A convolution of stride 1 with a kernel of size × size."""
+        return Conv(features, (size, size), dtype=self.dtype)
 
 
-class Tower(Shape):
+class Tower(Scales):
     """The generator and the prior: from a learned constant down to the image's raw parameters.
 
     Attributes:
@@ -125,7 +130,7 @@ class Tower(Shape):
         return self.image(nn.elu(state)).astype(jnp.float32)
 
 
-class Encoder(Shape):
+class Encoder(Scales):
     """The inference net: maps of the image at each group, and the posterior's residuals there."""
 
     def setup(self):
@@ -169,21 +174,29 @@ class Encoder(Shape):
         return _halves(self.heads[i](nn.elu(tap)))
 
 
+class Group(NamedTuple):
+    """One group of latents [B, h, h, c]: z = mean + std · noise, q = N(mean, std²), its prior."""
+
+    z: jax.Array
+    mean: jax.Array
+    std: jax.Array
+    mean_p: jax.Array
+    std_p: jax.Array
+
+
 class DeepVAE(nn.Module):
     """Tower and encoder, with the passes that go through both."""
 
     tower: Tower
     encoder: Encoder
 
-    def __call__(
-        self, x: jax.Array, noise: tuple[jax.Array, ...]
-    ) -> tuple[jax.Array, list[tuple[jax.Array, ...]]]:
+    def __call__(self, x: jax.Array, noise: tuple[jax.Array, ...]) -> tuple[jax.Array, list[Group]]:
         """(raw parameters of x̂, the groups as `infer` has them)."""
         groups, state = self._down(x, noise)
         return self.tower.finish(state), groups
 
-    def infer(self, x: jax.Array, noise: tuple[jax.Array, ...]) -> list[tuple[jax.Array, ...]]:
-        """(z, μ_q, σ_q, μ_p, σ_p) of each group, bottom first; z = μ_q + σ_q ⊙ noise."""
+    def infer(self, x: jax.Array, noise: tuple[jax.Array, ...]) -> list[Group]:
+        """The groups, bottom first."""
         return self._down(x, noise)[0]
 
     def _down(self, x, noise):
@@ -192,14 +205,14 @@ class DeepVAE(nn.Module):
             if state is None:
                 residual = self.encoder.residual(i, taps[i], None)
                 mean_p, std_p = jnp.zeros_like(noise[i]), jnp.ones_like(noise[i])
-                mean, std = clamped(*residual)
+                mean, std = self._clamped(*residual)
             else:
                 raw = self.tower.prior(i, state)
                 residual = self.encoder.residual(i, taps[i], state)
-                mean_p, std_p = clamped(*raw)
-                mean, std = clamped(raw[0] + residual[0], raw[1] + residual[1])
+                mean_p, std_p = self._clamped(*raw)
+                mean, std = self._clamped(raw[0] + residual[0], raw[1] + residual[1])
             z = mean + std * noise[i]
-            groups.insert(0, (z, mean, std, mean_p, std_p))
+            groups.insert(0, Group(z, mean, std, mean_p, std_p))
             state = self.tower.start(z) if state is None else self.tower.absorb(i, state, z)
         return groups, state
 
@@ -211,19 +224,24 @@ class DeepVAE(nn.Module):
         return self.tower.finish(state)
 
     def start(self, top: jax.Array) -> jax.Array:
+        """z_L → the tower's state below it."""
         return self.tower.start(top)
 
     def absorb(self, i: int, state: jax.Array, z_i: jax.Array) -> jax.Array:
+        """The tower's state below group i."""
         return self.tower.absorb(i, state, z_i)
 
     def conditional(self, i: int, state: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(mean, std) of group i's prior."""
-        return clamped(*self.tower.prior(i, state))
+        return self._clamped(*self.tower.prior(i, state))
+
+    def _clamped(self, mean, log_std):
+        return clamped(mean, log_std, self.tower.floor)
 
 
-def clamped(mean: jax.Array, log_std: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(μ, σ) from what a net gives: both within ±5 by 5 tanh(·/5), σ = exp(log σ) + 0.01."""
-    return 5 * jnp.tanh(mean / 5), jnp.exp(5 * jnp.tanh(log_std / 5)) + SIGMA_FLOOR
+def clamped(mean: jax.Array, log_std: jax.Array, floor: float) -> tuple[jax.Array, jax.Array]:
+    """(μ, σ): μ and log σ are kept within ±5 by 5 tanh(·/5), and σ = exp(log σ) + floor."""
+    return 5 * jnp.tanh(mean / 5), jnp.exp(5 * jnp.tanh(log_std / 5)) + floor
 
 
 def _halves(x):

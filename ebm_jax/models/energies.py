@@ -3,6 +3,7 @@
 f is the negative energy: higher is more likely.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,8 +21,8 @@ class Energies(NamedTuple):
 
     Attributes:
       init: key → parameters.
-      terms: (parameters, z, t=None) → (f_1, f_2, …), each [B]; their sum is F(z), or F(z, t) at
-        the level t [B] of a diffusion.
+      terms: (parameters, z) → (f_1, f_2, …), each [B], whose sum is F(z); those that know the level
+        of a diffusion take it as a third argument t [B].
     """
 
     init: Callable[[jax.Array], Any]
@@ -67,13 +68,14 @@ def one_for_all(config, shapes: Shapes) -> Energies:
     """f([z_1 … z_L]), one perceptron for the concatenation (ICCV 2023). Arguments as above."""
     m = config.model.energy
     net = MLP(tuple(m.hidden), 1, zero_init_last=m.zero_init, dtype=_dtype(config))
-    size = sum(shape[0] for shape in shapes)
+    size = sum(math.prod(shape) for shape in shapes)
 
     def init(key):
         return net.init(jax.random.fold_in(key, 200), jnp.zeros((1, size)))["params"]
 
-    def terms(params, z, t=None):
-        return (net.apply({"params": params}, jnp.concatenate(z, axis=-1))[:, 0],)
+    def terms(params, z):
+        flat = [layer.reshape(layer.shape[0], -1) for layer in z]
+        return (net.apply({"params": params}, jnp.concatenate(flat, axis=-1))[:, 0],)
 
     return Energies(init, terms)
 
@@ -91,10 +93,9 @@ def _layers(build_net, hidden, shapes: Shapes, *, timed: bool = False) -> Energi
             params[f"layer_{i + 1}"] = net.init(net_key, inputs, *level)["params"]
         return params
 
-    def terms(params, z, t=None):
-        inputs = (t,) if timed else ()
+    def terms(params, z, *t):
         return tuple(
-            net.apply({"params": params[f"layer_{i + 1}"]}, z[i], *inputs)[:, 0]
+            net.apply({"params": params[f"layer_{i + 1}"]}, z[i], *t)[:, 0]
             for i, net in enumerate(nets)
         )
 

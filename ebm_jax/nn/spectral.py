@@ -1,4 +1,4 @@
-"""Spectral normalisation as a function of a parameter tree.
+"""Spectral norms of a parameter tree, and its normalisation by them.
 
 The kernels are divided by their largest singular value once per update, outside the Langevin
 chain, so that a chain of K steps pays for it once; the module that uses them does not know.

@@ -12,6 +12,7 @@ from ebm_jax.densities import likelihoods
 from ebm_jax.errors import ConfigError
 from ebm_jax.methods.nvae import balancing
 from ebm_jax.models import deep
+from ebm_jax.nn.spectral import spectral_norms
 from ebm_jax.samplers import normal_like
 
 BATCH = 8
@@ -100,7 +101,8 @@ def by_hand():
 @pytest.mark.parametrize("step, coefficient", [(0, 0.0), (300, 0.25), (1200, 1.0), (4000, 1.0)])
 def test_a_step_is_that_of_the_weighted_elbo(start, batch, update, by_hand, step, coefficient):
     """−log p(x|z) + β Σ w_i KL_i + λ Σ σ(W); the weights are 1 when the warm-up is over."""
-    assert small().nvae.kl_warmup_steps == 1200
+    c = small()
+    assert c.nvae.kl_warmup * c.train.num_steps == 1200
     key = jax.random.key(5)
     state = start._replace(step=jnp.int32(step))
     moved, metrics = update(state, batch, key)
@@ -111,15 +113,23 @@ def test_a_step_is_that_of_the_weighted_elbo(start, batch, update, by_hand, step
     spectral = float(metrics["loss/spectral"])
     assert float(metrics["loss/total"]) == pytest.approx(float(value) + 0.03 * spectral, rel=1e-4)
 
-    # Biases have no spectral norm: their gradient is that of the ELBO alone.
-    def biases(tree):
-        found = jax.tree_util.tree_leaves_with_path(tree)
-        return [leaf for path, leaf in found if "bias" in jax.tree_util.keystr(path)]
+    vectors = state.extra["training"]["spectral"]
 
-    old, new, expected = biases(state.params), biases(moved.params), biases(grads)
-    for p, q, g in zip(old, new, expected, strict=True):
+    def total(params):
+        return sum(jax.tree.leaves(spectral_norms(params, vectors)[0]))
+
+    grads = jax.tree.map(lambda g, s: g + 0.03 * s, grads, jit_once(jax.grad(total))(state.params))
+    for p, q, g in zip(*map(jax.tree.leaves, (state.params, moved.params, grads)), strict=True):
         scale = float(jnp.abs(g).max()) + 1e-3
         np.testing.assert_allclose(p - q, g, atol=5e-3 * scale)
+
+
+def test_after_a_roll_back_steps_are_smaller(start, batch, update):
+    moved, _ = update(start, batch, jax.random.key(5))
+    again, _ = update(start._replace(rollbacks=jnp.int32(2)), batch, jax.random.key(5))
+    trees = start.params, moved.params, again.params
+    for p, q, r in zip(*map(jax.tree.leaves, trees), strict=True):
+        np.testing.assert_allclose(r - p, (q - p) / 4, rtol=1e-3, atol=1e-5)
 
 
 def test_the_spectral_term_is_of_all_convolutions(start, batch, update):
@@ -173,7 +183,10 @@ def test_its_statistics_are_part_of_a_first_stage(batch, first):
             "energy.enabled is True, but method 'nvae' learns the backbone",
         ),
         ("nvae.spectral_weight", -1.0, "nvae.spectral_weight is -1.0; it must not be negative"),
-        ("nvae.kl_warmup_steps", -5, "nvae.kl_warmup_steps is -5; it must not be negative"),
+        ("nvae.kl_warmup", 1.5, "nvae.kl_warmup is 1.5; it is a fraction of training, 0 to 1"),
+        ("train.ema_decay", 0.9, "train.ema_decay is 0.9, but the statistics of batch norm"),
+        ("train.accumulate", 2, "train.accumulate is 2, but batch normalisation and the balance"),
+        ("method.learning", "mcmc", "method.learning is 'mcmc'; method 'nvae' has 'variational'"),
         ("method.name", "joint", "generator.kind is 'nvae', whose nets method 'nvae' learns; set"),
     ],
 )

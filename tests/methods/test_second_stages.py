@@ -232,6 +232,10 @@ def test_a_first_stage_with_other_nets_is_refused(batch, first):
         ("diffusion.num_steps", 0, "diffusion.num_steps is 0; use 1 to 501 levels"),
         ("diffusion.num_steps", 502, "diffusion.num_steps is 502; use 1 to 501 levels"),
         ("sampler.prior.space", "z", "has space 'z', kernel 'langevin' and legacy_log_sigma False"),
+        ("sampler.prior.step_size", 0.21, "but with diffusion.num_steps 3 Langevin .* from 0.204"),
+        ("sampler.prior.step_size", float("nan"), "sampler.prior.step_size is nan, but with"),
+        ("optim.energy_l2", 0.1, "optim.energy_l2 is 0.1, which method 'diffusion' has no use for"),
+        ("eval.redraw_steps", 3, "eval.redraw_steps is 3, which method 'diffusion' has no use for"),
         ("sampler.prior.legacy_log_sigma", True, "'langevin' and legacy_log_sigma True; the diff"),
     ],
 )

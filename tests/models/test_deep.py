@@ -115,7 +115,7 @@ def test_each_group_depends_on_all_above_it(built):
 
 
 def test_sigma_and_mean_are_clamped():
-    mean, std = clamped(jnp.array([100.0, 1.0]), jnp.array([-100.0, 100.0]))
+    mean, std = clamped(jnp.array([100.0, 1.0]), jnp.array([-100.0, 100.0]), 0.01)
     np.testing.assert_allclose(mean, [5.0, 5 * np.tanh(0.2)], rtol=1e-6)
     np.testing.assert_allclose(std, np.exp([-5.0, 5.0]) + 0.01, rtol=1e-5)
 
@@ -154,20 +154,37 @@ def test_posterior_is_a_residual_of_the_prior(built):
     np.testing.assert_allclose(kl[:2], 0.0, atol=1e-5)
 
 
-def test_log_q_and_kl_are_those_of_gaussians(built):
-    """log q = Σ log N(z; μ_q, σ_q), from two draws: z = μ_q + σ_q ξ."""
+def test_log_q_is_that_of_every_groups_gaussian(built):
+    """Σ_i log N(z_i; μ_i, σ_i²), with μ_i from the same draw but for ξ_i = 0."""
     model, params = built
     noise = latents(model)
     infer = jit_once(model.infer)
     z, log_q = infer(params, images(), noise)
-    mean, at_mean = infer(params, images(), (jnp.zeros_like(noise[0]), *noise[1:]))
-    for a, b in zip(z[1:], mean[1:], strict=True):
-        np.testing.assert_array_equal(a, b)
-    std = (z[0] - mean[0]) / noise[0]
-    assert float(std.min()) > 0
-    expected = stats.norm(np.zeros_like(std), std).logpdf(z[0] - mean[0]).sum((1, 2, 3))
-    peak = stats.norm(np.zeros_like(std), std).logpdf(np.zeros_like(std)).sum((1, 2, 3))
-    np.testing.assert_allclose(log_q - at_mean, expected - peak, rtol=1e-3, atol=1e-3)
+    expected = 0.0
+    for i in range(3):
+        without = tuple(jnp.zeros_like(e) if j == i else e for j, e in enumerate(noise))
+        mean, _ = infer(params, images(), without)
+        for above in range(i + 1, 3):
+            np.testing.assert_array_equal(mean[above], z[above])
+        std = (z[i] - mean[i]) / noise[i]
+        assert float(std.min()) > 0
+        expected += stats.norm(mean[i], std).logpdf(z[i]).sum((1, 2, 3))
+    np.testing.assert_allclose(log_q, expected, rtol=1e-3, atol=0.05)
+
+
+def test_kl_is_in_closed_form_where_the_heads_are_constant(built):
+    """Δμ and Δlog σ are biases: of the top group KL(N(μ, σ²) ‖ N(0, 1)), whatever the batch."""
+    model, params = built
+    heads = dict(params["inference"])
+    for i in range(3):
+        head = heads[f"heads_{i}"]
+        bias = jnp.concatenate([jnp.full(2, 0.7), jnp.full(2, -0.4)])
+        heads[f"heads_{i}"] = {"kernel": jnp.zeros_like(head["kernel"]), "bias": bias}
+    _, kl, _ = jit_once(model.learn)({**params, "inference": heads}, images(), latents(model))
+    mean, std = 5 * np.tanh(0.7 / 5), np.exp(5 * np.tanh(-0.4 / 5)) + 0.01
+    expected = 8 * (0.5 * (mean**2 + std**2 - 1) - np.log(std))
+    np.testing.assert_allclose(kl[2], expected, rtol=1e-4)
+    assert float(kl[:2].min()) > 1.0  # the same shifts against priors of other widths
 
 
 # Batch normalisation
@@ -204,23 +221,29 @@ def test_cells_are_a_skip_and_a_tenth_of_a_gated_body(cell, sides):
     closed, half, wide = (np.asarray(gated(bias)) for bias in (-100.0, 0.0, 100.0))
     np.testing.assert_array_equal(closed, x)
     np.testing.assert_allclose(wide - x, 2 * (half - x), atol=1e-5)
-    if cell is EncoderCell:
-        p = params["params"]
-        h = x / np.sqrt(1 + 1e-5)
-        h = jax.lax.conv_general_dilated(
-            jax.nn.silu(h), p["conv_0"]["kernel"], (1, 1), "SAME", dimension_numbers=_NHWC
-        )
-        h = jax.lax.conv_general_dilated(
-            jax.nn.silu(h / np.sqrt(1 + 1e-5)),
-            *(p["conv_1"]["kernel"], (1, 1), "SAME"),
-            dimension_numbers=_NHWC,
-        )
-        np.testing.assert_allclose(wide - x, 0.1 * h, atol=1e-4)
+    np.testing.assert_allclose(wide - x, 0.1 * body_by_hand(cell, params["params"], x), atol=1e-4)
     changed = cell(6, sides[0] != sides[1])
     assert changed.init_with_output(jax.random.key(1), x)[0].shape == (2, sides[1], sides[1], 6)
 
 
-_NHWC = ("NHWC", "HWIO", "NHWC")
+def body_by_hand(cell, p, x):
+    """With the statistics 0 and 1: each normalisation divides by √(1 + 1e-5)."""
+
+    def normal(h):
+        return h / np.sqrt(1 + 1e-5)
+
+    def conv(name, h, groups=1):
+        settings = dict(dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups)
+        kernel = p[name]["kernel"]
+        return jax.lax.conv_general_dilated(h, kernel, (1, 1), "SAME", **settings)
+
+    if cell is EncoderCell:
+        assert p["conv_0"]["kernel"].shape == p["conv_1"]["kernel"].shape == (3, 3, 8, 8)
+        h = conv("conv_0", jax.nn.silu(normal(x)))
+        return conv("conv_1", jax.nn.silu(normal(h)))
+    assert p["depthwise"]["kernel"].shape == (5, 5, 1, 48)
+    h = conv("depthwise", jax.nn.silu(normal(conv("expand", normal(x)))), groups=48)
+    return normal(conv("reduce", jax.nn.silu(normal(h))))
 
 
 # Sizes
@@ -273,6 +296,34 @@ def test_images_of_28_pixels_are_padded_to_32():
 def test_sizes_that_do_not_fit(changes, message):
     with pytest.raises(ConfigError, match=message):
         deep.build(small_config(**changes), 1, with_inference=True)
+
+
+def test_the_floor_of_sigma_is_the_configs():
+    model = deep.build(
+        small_config(**{"model.latent_sizes": (1, 1), "model.generator.scales": (1, 1)}),
+        1,
+        with_inference=True,
+    )
+    wide = deep.build(
+        small_config(
+            **{
+                "model.latent_sizes": (1, 1),
+                "model.generator.scales": (1, 1),
+                "model.prior.sigma_floor": 0.51,
+            }
+        ),
+        1,
+        with_inference=True,
+    )
+    params = jit_once(model.init)(jax.random.key(0))
+    zero = tuple(map(jnp.zeros_like, latents(model)))
+    ones = (jnp.ones_like(zero[0]), zero[1])
+
+    def std(m):
+        to_z = m.prior(params).to_z
+        return to_z(ones)[0][0] - to_z(zero)[0][0]
+
+    np.testing.assert_allclose(std(wide) - std(model), 0.5, atol=1e-5)
 
 
 def test_a_posterior_is_needed():

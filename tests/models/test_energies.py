@@ -36,6 +36,11 @@ def latents(seed=1):
     return tuple(jnp.asarray(rng.normal(size=(BATCH, *shape)), jnp.float32) for shape in SHAPES)
 
 
+def levels(build):
+    """What energies that know a level take beside the latents."""
+    return (jnp.arange(BATCH),) * (build is energies.one_per_layer_and_level)
+
+
 def leaky_mlp(params, x):
     """One hidden layer, leaky ReLU 0.2, in numpy."""
     h = np.asarray(x) @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"]
@@ -73,7 +78,7 @@ def test_zero_initialised_energies_are_exactly_zero(build):
     config = small_config(hidden=(8, 8))
     config.model.energy.zero_init = True
     nets = build(config, SHAPES)
-    terms = nets.terms(jax.jit(nets.init)(jax.random.key(0)), latents(), jnp.arange(BATCH))
+    terms = nets.terms(jax.jit(nets.init)(jax.random.key(0)), latents(), *levels(build))
     for term in terms:
         np.testing.assert_array_equal(term, np.zeros(BATCH))
 
@@ -99,7 +104,7 @@ def test_half_precision_nets_hand_out_float32():
     for build in (energies.one_per_layer, energies.one_per_layer_and_level, energies.one_for_all):
         nets, params = built(build, compute_dtype="bfloat16")
         dtypes = {leaf.dtype for leaf in jax.tree.leaves(params)}
-        terms = nets.terms(params, latents(), jnp.arange(BATCH))
+        terms = nets.terms(params, latents(), *levels(build))
         assert dtypes | {term.dtype for term in terms} == {jnp.dtype("float32")}
 
 

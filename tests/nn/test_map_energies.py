@@ -84,10 +84,11 @@ def test_layers_may_be_maps_of_different_sides(build):
     nets = build(c, shapes)
     params = nets.init(jax.random.key(0))
     z = tuple(jax.random.normal(jax.random.key(i), (3, *shape)) for i, shape in enumerate(shapes))
-    terms = nets.terms(params, z, jnp.array([0, 1, 2]))
+    t = (jnp.array([0, 1, 2]),) * (build is energies.one_per_layer_and_level)
+    terms = nets.terms(params, z, *t)
     assert [term.shape for term in terms] == [(3,), (3,)]
     for i in range(2):  # each of its own layer alone
-        moved = nets.terms(params, tuple(z[j] + (i == j) for j in range(2)), jnp.array([0, 1, 2]))
+        moved = nets.terms(params, tuple(z[j] + (i == j) for j in range(2)), *t)
         assert [bool(jnp.any(a != b)) for a, b in zip(terms, moved, strict=True)] == [
             i == 0,
             i == 1,
