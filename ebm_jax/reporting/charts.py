@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from sklearn.metrics import precision_recall_curve
 
 from ebm_jax.reporting.curves import (
@@ -164,6 +164,8 @@ def plot_histogram_panels(
         style_axes(axes, xlabel=xlabel, ylabel="" if index else "density")
         draw_histograms(axes, sets, bins, central)
         axes.yaxis.set_major_locator(NullLocator())  # a density's unit says nothing here
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.ticklabel_format(axis="x", scilimits=(-3, 4))
         if axes.get_legend() is not None:
             axes.get_legend().remove()
     handles, names = all_axes[0].get_legend_handles_labels()
