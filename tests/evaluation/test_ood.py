@@ -82,6 +82,7 @@ def context(tmp_path):
                 image_size=2, channels=1, crop=0, range=(-RANGE, RANGE), cache_gib=1.0,
             ),
             model=dict(latent_sizes=(model.D1, model.D2)),
+            train=dict(ema_decay=0.9),
             sampler=dict(posterior=dict(kernel="langevin", num_steps=1, step_size=0.1)),
             eval=dict(
                 tasks=("ood",),
