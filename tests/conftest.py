@@ -1,5 +1,6 @@
 """Two fake CPU devices, no silent rank promotion, caches of the tests' own."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -15,7 +16,22 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("EBM_JAX_CACHE", str(Path(tempfile.gettempdir()) / "ebm_jax_test_cache"))
 
 import jax
+import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", f"{os.environ['EBM_JAX_CACHE']}/compiled")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+# Every compiled program takes tens of memory mappings, of which Linux allows a process 65 530 by
+# default: XLA ends it with a segmentation fault when there are no more.
+_MAPPINGS = Path("/proc/self/maps")
+_MOST_MAPPINGS = 15_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_compiled_programs():
+    """Drops the compiled programs of the tests so far, when there are many."""
+    yield
+    if _MAPPINGS.exists() and len(_MAPPINGS.read_bytes().splitlines()) > _MOST_MAPPINGS:
+        jax.clear_caches()
+        gc.collect()
