@@ -45,7 +45,7 @@ class LatentModel(NamedTuple):
       energies: or None without.
       density: p(x, z), its F without levels: that of level 0 for the energies of a diffusion.
       chains: on `density`.
-      learned: the parameter groups that learn.
+      second_stage: whether the energies alone learn, all else being a first stage's.
       normalised: (params, extra) → both: the parameters with the statistics that the nets have
         beside them, and with spectral normalisation applied where the config has it, once and
         outside of every chain.
@@ -56,7 +56,7 @@ class LatentModel(NamedTuple):
     energies: Energies | None
     density: JointDensity
     chains: LatentChains
-    learned: tuple[str, ...]
+    second_stage: bool
     normalised: Callable[[Any, Any], tuple[Any, Any]]
 
 
@@ -119,12 +119,8 @@ def build_parts(
         energy, vectors = spectral_normalise(params["energy"], extra["spectral"])
         return {**params, "energy": energy}, {**extra, "spectral": vectors}
 
-    learned = ("energy",) if energies else ()
-    if not second_stage:
-        groups = set(jax.eval_shape(model.init, jax.random.key(0))) - {"statistics"}
-        learned += tuple(sorted(groups))
     chains = latent_chains.build(config, density, model)
-    return LatentModel(likelihood, model, energies, density, chains, learned, normalised)
+    return LatentModel(likelihood, model, energies, density, chains, second_stage, normalised)
 
 
 def build_method(
@@ -179,7 +175,8 @@ def build_method(
             if config.model.energy.spectral_norm:
                 vectors = init_vectors(params["energy"], randomness.stream(key, "spectral"))
                 extra["spectral"] = vectors
-        opt_state = {group: optimiser(group).init(params[group]) for group in parts.learned}
+        learned = ("energy",) if parts.second_stage else params
+        opt_state = {group: optimiser(group).init(params[group]) for group in learned}
         return first_state(params, opt_state, extra)
 
     def update(state, batch, key):
@@ -191,7 +188,7 @@ def build_method(
             grads, metrics, moved = jax.lax.pmean((grads, metrics, moved), axis_name)
         extra = {**extra, **moved}
         params, opt_state = dict(state.params), {}
-        for group in parts.learned:
+        for group in state.opt_state:
             metrics[f"grad_norm/{group}"] = optax.tree.norm(grads[group])
             backs_off = group in runs_away and (has_energy or "energy" not in runs_away)
             factor = config.stability.energy_backoff**state.rollbacks if backs_off else 1.0
