@@ -45,6 +45,7 @@ def nvae(
     c.model.generator.update(kind="nvae", hidden=(width,))
     c.model.generator.scales = scales
     c.model.generator.latent_side = latent_side
+    c.model.generator.patch = 1  # side of the squares of pixels that are one position of the nets
     c.model.inference.update(kind="nvae", hidden=(width,))
     c.model.generator.cells = c.model.inference.cells = cells
     c.model.energy.enabled = False
@@ -53,6 +54,23 @@ def nvae(
         c.optim[group].update(algorithm="adamax", final_learning_rate=1e-4)
     c.train.num_steps = num_steps
     c.train.ema_decay = 0.0  # the statistics are those of the newest parameters
+    return c
+
+
+def on_small_images(name: str) -> ml_collections.ConfigDict:
+    """A backbone for a set of 28-pixel grey images that two cores train in an hour."""
+    c = nvae(
+        *(name, 28, 1),
+        scales=(2, 1),
+        latent_side=8,
+        latent_channels=2,
+        width=16,
+        cells=1,
+        num_steps=5_000,
+    )
+    c.model.generator.patch = 2  # 2.4 times faster
+    c.data.batch_size = 64
+    c.eval.num_samples = 10_000
     return c
 
 

@@ -29,9 +29,9 @@ BACKBONE_SETTINGS = (  # in which a first stage must be the same
     *("data.name", "data.image_size", "data.channels", "data.range", "data.crop"),
     *("model.latent_sizes", "model.prior.hidden", "model.prior.sigma_floor"),
     *("model.generator.kind", "model.generator.hidden", "model.generator.inputs"),
-    *("model.generator.scales", "model.generator.latent_side", "model.generator.cells"),
-    *("model.inference.kind", "model.inference.hidden", "model.inference.latent_hidden"),
-    "model.inference.cells",
+    *("model.generator.scales", "model.generator.latent_side", "model.generator.patch"),
+    *("model.generator.cells", "model.inference.cells", "model.inference.kind"),
+    *("model.inference.hidden", "model.inference.latent_hidden"),
     *("model.likelihood.kind", "model.likelihood.sigma", "model.likelihood.mixtures"),
 )
 

@@ -12,6 +12,7 @@ from ebm_jax.errors import ConfigError
 from ebm_jax.models.deep_nets import DeepVAE, Encoder, Tower
 from ebm_jax.models.latent_variable import LatentVariableModel
 from ebm_jax.models.padding import to_power_of_two
+from ebm_jax.models.patches import from_patches, to_patches
 
 
 def build(
@@ -34,7 +35,8 @@ def build(
             "method.learning to 'variational'."
         )
     padding = to_power_of_two(config.data.image_size)
-    net = _net(config, padding.padded, num_outputs)
+    patch = _patch(config, padding.padded)
+    net = _net(config, padding.padded // patch, num_outputs * patch**2)
     learning = net.clone(
         tower=net.tower.clone(train=True, axis_name=axis_name),
         encoder=net.encoder.clone(train=True, axis_name=axis_name),
@@ -48,9 +50,15 @@ def build(
         nets = {"tower": params["generator"], "encoder": params["inference"]}
         return {"params": nets, "batch_stats": params["statistics"]}
 
+    def read(x):
+        return to_patches(padding.pad(x), patch)
+
+    def written(raw):
+        return padding.cut(from_patches(raw, patch))
+
     def init(key):
         size = config.data.image_size
-        x = padding.pad(jnp.zeros((1, size, size, config.data.channels)))
+        x = read(jnp.zeros((1, size, size, config.data.channels)))
         found = net.init(key, x, tuple(jnp.zeros((1, *shape)) for shape in shapes))
         nets = found["params"]
         statistics = found["batch_stats"]
@@ -61,7 +69,7 @@ def build(
         }
 
     def decode(params, z):
-        return padding.cut(net.apply(variables(params), z, method="decode"))
+        return written(net.apply(variables(params), z, method="decode"))
 
     def prior(params):
         def of(method):
@@ -72,23 +80,32 @@ def build(
         )
 
     def infer(params, x, noise):
-        groups = net.apply(variables(params), padding.pad(x), noise, method="infer")
+        groups = net.apply(variables(params), read(x), noise, method="infer")
         log_q = sum(normal_log_prob(g.z, g.mean, g.std) for g in groups)
         return tuple(g.z for g in groups), log_q
 
     def learn(params, x, noise):
-        found, moved = learning.apply(
-            variables(params), padding.pad(x), noise, mutable="batch_stats"
-        )
+        found, moved = learning.apply(variables(params), read(x), noise, mutable="batch_stats")
         raw, groups = found
         kl = jnp.stack([normal_kl(g.mean, g.std, g.mean_p, g.std_p) for g in groups])
-        return padding.cut(raw), kl, moved["batch_stats"]
+        return written(raw), kl, moved["batch_stats"]
 
     return LatentVariableModel(init, shapes, decode, prior, infer, True, learn)
 
 
+def _patch(config, padded: int) -> int:
+    """`model.generator.patch` for padded images of this side."""
+    patch = config.model.generator.patch
+    if patch not in [1 << k for k in range(padded.bit_length())]:
+        raise ConfigError(
+            f"model.generator.patch is {patch}; use a power of two of at most {padded} pixels, "
+            "the side of the padded images."
+        )
+    return patch
+
+
 def _net(config, side: int, num_outputs: int) -> DeepVAE:
-    """The nets for padded images of this side."""
+    """The nets for images of this side, in patches."""
     m = config.model
     sizes, scales = tuple(m.latent_sizes), tuple(m.generator.scales)
     if sum(scales) != len(sizes) or not all(groups > 0 for groups in scales):

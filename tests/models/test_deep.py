@@ -51,6 +51,28 @@ def built():
     return model, noisy(jit_once(model.init)(jax.random.key(0)))
 
 
+def test_with_patches_the_finest_nets_are_smaller_and_the_images_the_same():
+    changes = {"model.generator.patch": 2, "model.likelihood.kind": "gaussian"}
+    model = deep.build(small_config(**changes), 3, with_inference=True)
+    params = noisy(jit_once(model.init)(jax.random.key(0)))
+    assert model.latent_shapes == ((4, 4, 2), (4, 4, 2), (2, 2, 2))
+    assert "after_0" not in params["generator"]  # no halvings are left below 4 × 4
+    assert jit_once(model.decode)(params, latents(model)).shape == (BATCH, 8, 8, 3)
+    # The encoder sees every pixel: each moves the finest posterior.
+    noise = latents(model, seed=1)
+
+    def finest(x):
+        return model.infer(params, x, noise)[0][0].sum()
+
+    assert (np.abs(jit_once(jax.grad(finest))(images())) > 0).all()
+
+
+@pytest.mark.parametrize("patch", [0, 3, 16])
+def test_patches_that_do_not_fit_are_refused(patch):
+    with pytest.raises(ConfigError, match=f"patch is {patch}; use a power of two of at most 8"):
+        deep.build(small_config(**{"model.generator.patch": patch}), 1, with_inference=True)
+
+
 # The prior
 
 
