@@ -52,6 +52,7 @@ def on_all_devices(method: Method) -> Method:
         reconstruct=method.reconstruct and parallel.over_examples(method.reconstruct, **by_index),
         log_score=method.log_score and scoring(method.log_score),
         log_terms=method.log_terms and scoring(method.log_terms),
+        layer_terms=method.layer_terms and parallel.over_examples(method.layer_terms, **by_index),
         evidence=evidence,
     )
 

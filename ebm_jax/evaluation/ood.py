@@ -2,7 +2,8 @@
 
 Scores by the depth of the latents that are kept (Havtorn et al., ICML 2021; with energies CVPR
 2023): L^{>k} draws layers 1 … k from p(z_{≤k} | z_{>k}) in place of the posterior, and
-LLR^{>k} = L^{>0} − L^{>k} is what the lower layers add. Higher = out of distribution.
+LLR^{>k} = L^{>0} − L^{>k} is what the lower layers add. Where each layer has an energy of its own,
+F^{>k} = Σ_{i>k} f_i(z_i) gives a third score (ICML 2024). Higher = out of distribution.
 """
 
 import re
@@ -16,13 +17,13 @@ from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.evaluation import shards
 from ebm_jax.evaluation.context import Context
 from ebm_jax.evaluation.detection import measure
-from ebm_jax.evaluation.scoring import draws_words, score_terms, scored, total
+from ebm_jax.evaluation.scoring import draws_words, layer_terms, score_terms, scored, total
 from ebm_jax.evaluation.wording import redraw_words, weights_words
 from ebm_jax.reporting.charts import plot_bars, plot_histogram_panels
 
 
 def run(context: Context) -> dict:
-    """AUROC and AUPRC of −L^{>k} and LLR^{>k} for every k and set, equal and natural numbers."""
+    """AUROC and AUPRC of each score for every k and set, equal and natural numbers."""
     config = context.config
     outsides = open_outsides(config)
     pairs = {name: scored(context, context.eval_set, out) for name, out in outsides.items()}
@@ -129,11 +130,14 @@ def _score_words(context: Context) -> str:
     config = context.config
     if context.method.posterior is None:
         return "score: the energy of the image, higher = out of distribution; "
+    energies = ""
+    if context.method.layer_terms is not None:
+        energies = ", and −F^{>k} = −Σ_{i>k} f_i(z_i)"
     if len(config.model.latent_sizes) == 1:
-        return "score −L^{>0}, higher = out of distribution; "
+        return f"score −L^{{>0}}{energies}, higher = out of distribution; "
     return (
-        "scores −L^{>k} and LLR^{>k} = L^{>0} − L^{>k}, higher = out of distribution; layers up "
-        f"to k {redraw_words(config)}; "
+        f"scores −L^{{>k}} and LLR^{{>k}} = L^{{>0}} − L^{{>k}}{energies}, higher = out of "
+        f"distribution; layers up to k {redraw_words(config)} for L^{{>k}}; "
     )
 
 
@@ -147,11 +151,23 @@ def depth_scores(bounds: list[np.ndarray]) -> dict[str, np.ndarray]:
     return scores | {f"LLR>{k}": bounds[0] - bounds[k] for k in range(1, len(bounds))}
 
 
+def energy_scores(terms: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """{name: −F^{>k} [N]}, F^{>k} = Σ_{i>k} f_i, higher = out of distribution.
+
+    Args:
+      terms: f_i [N] of each layer, bottom first.
+    """
+    return {f"-F>{k}": -sum(terms[k:]) for k in range(len(terms))}
+
+
 def _scores(context, dataset, name, examples):
     """{score: [n]} of a set's examples."""
     layers = range(len(context.config.model.latent_sizes))
     terms = (score_terms(context, "ood", dataset, name, examples, k) for k in layers)
-    return depth_scores([total(found) for found in terms])
+    scores = depth_scores([total(found) for found in terms])
+    if context.method.layer_terms is None:
+        return scores
+    return scores | energy_scores(layer_terms(context, "ood", dataset, name, examples))
 
 
 def _drawn(config, scores, count):
@@ -180,7 +196,7 @@ def _measured(context, inside, outside):
 def _words(name: str) -> str:
     """`-L>1` as mathematics for matplotlib."""
     symbol, _, k = name.partition(">")
-    return f"${symbol}^{{>{k}}}$" if symbol == "-L" else f"$\\mathrm{{LLR}}^{{>{k}}}$"
+    return f"$\\mathrm{{LLR}}^{{>{k}}}$" if symbol == "LLR" else f"${symbol}^{{>{k}}}$"
 
 
 def _draw(context, name, inside, outside, found):

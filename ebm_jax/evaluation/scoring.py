@@ -1,6 +1,8 @@
 """Scores of a data set's images, chunk by chunk: what the detection tasks measure."""
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -32,18 +34,46 @@ def score_terms(
     Returns:
       {term: float64 [n]}; the terms' sum is L^{>k}. A method without `log_terms` has one term.
     """
+    method = context.method
+    if method.log_terms is not None:
+        function = functools.partial(method.log_terms, k=k)
+    else:
+
+        def function(*arguments):
+            return {"score": method.log_score(*arguments, k=k)}
+
+    return _averaged(context, task, dataset, name, examples, str(k), function)
+
+
+def layer_terms(
+    context: Context, task: str, dataset: Any, name: str, examples: np.ndarray
+) -> list[np.ndarray]:
+    """f_1(z_1), f_2(z_2), … float64 [n] each, at the same draws of z as those of `score_terms`.
+
+    The method has `layer_terms`; arguments are as in `score_terms`.
+    """
+    function = context.method.layer_terms
+    return list(_averaged(context, task, dataset, name, examples, "layers", function).values())
+
+
+def _averaged(context, task, dataset, name, examples, kind, function: Callable) -> Terms:
+    """Terms of (state, images, key, index) → terms; `kind` tells one function from another."""
     key = task_key(context, f"{task}/{name}")
     count = len(examples)
     size = min(context.config.eval.batch_size, count)
     guard = shards.digest_of(
-        context, dataset=[dataset.name, dataset.split], name=name, examples=examples.tolist(), k=k
+        context,
+        dataset=[dataset.name, dataset.split],
+        name=name,
+        examples=examples.tolist(),
+        k=kind,
     )
     found = list(
         shards.resumable(
-            shards.folder_of(context, task, f"{name}_{k}_{context.step}"),
+            shards.folder_of(context, task, f"{name}_{kind}_{context.step}"),
             guard,
             math.ceil(count / size),
-            lambda number: _terms(context, key, dataset, examples, number * size, size, k),
+            lambda number: _terms(context, key, dataset, examples, number * size, size, function),
         )
     )
     return {term: np.concatenate([part[term] for part in found]) for term in found[0]}
@@ -78,19 +108,14 @@ def draws_words(context: Context) -> str:
     return f"{samples} draw{'s' if samples > 1 else ''} per image, {posterior_words(config)}"
 
 
-def _terms(context: Context, key, dataset, examples, start: int, size: int, k: int) -> Terms:
+def _terms(context: Context, key, dataset, examples, start: int, size: int, function) -> Terms:
     """Terms of examples[start : start + size], evaluated in a full chunk."""
     context.poll()
-    method = context.method
     images, index = images_of(context, dataset, examples, start, size)
     sums: Terms = {}
     num = context.config.eval.score_samples
     for draw in range(num):
         arguments = (context.state, images, jax.random.fold_in(key, draw), index)
-        if method.log_terms is not None:
-            drawn = method.log_terms(*arguments, k=k)
-        else:
-            drawn = {"score": method.log_score(*arguments, k=k)}
-        for name, values in drawn.items():
+        for name, values in function(*arguments).items():
             sums[name] = sums.get(name, 0.0) + np.asarray(values, np.float64) / num
     return {name: values[: len(examples) - start] for name, values in sums.items()}

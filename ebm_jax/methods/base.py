@@ -136,6 +136,8 @@ class Method(NamedTuple):
       has_energy: whether prior='ebm' differs from prior='gaussian'.
       advice: what to change when training diverges, as the end of a sentence.
       log_terms: (state, images, key, index, k=0) → {name: [B]}, the terms whose sum is `log_score`.
+      layer_terms: (state, images, key, index) → {"layer_1": f_1(z_1) [B], …}, z of the posterior;
+        None where no layer has an energy of its own.
       evidence: what log Z and log p(x) are estimated with, or None where there is no such density.
       maps: between latents and images, or None where latents are no tuple of layers.
       chain_detail: what a protocol adds to the settings of the EBM prior's chain.
@@ -157,6 +159,7 @@ class Method(NamedTuple):
     has_energy: bool
     advice: str
     log_terms: Callable[..., dict[str, jax.Array]] | None = None
+    layer_terms: Callable[..., dict[str, jax.Array]] | None = None
     evidence: Evidence | None = None
     maps: LatentMaps | None = None
     chain_detail: str = ""
@@ -203,6 +206,7 @@ def compiled(method: Method) -> Method:
         log_score=method.log_score and jax.jit(method.log_score, static_argnames="k"),
         energy=method.energy and jax.jit(method.energy),
         log_terms=method.log_terms and jax.jit(method.log_terms, static_argnames="k"),
+        layer_terms=method.layer_terms and jax.jit(method.layer_terms),
         evidence=method.evidence and _compiled_evidence(method.evidence),
         maps=method.maps and LatentMaps(*map(jax.jit, method.maps)),
     )

@@ -39,8 +39,8 @@ def build(config, axis_name: str | None = None) -> Method:
     step_sizes = diffusion.step_sizes(levels, chain_cfg.step_size**2)
 
     def scaled(nets, energy, z, t):
-        """F(z, t) = Σ_i φ_i(z_i, t) / η_t, [B]."""
-        return sum(nets.terms(energy, z, t)) / step_sizes[t]
+        """f_i(z_i, t) = φ_i(z_i, t) / η_t of each layer, [B]."""
+        return tuple(phi / step_sizes[t] for phi in nets.terms(energy, z, t))
 
     def lowest(nets, energy, z):
         return scaled(nets, energy, z, jnp.zeros(z[0].shape[0], jnp.int32))
@@ -50,7 +50,7 @@ def build(config, axis_name: str | None = None) -> Method:
         backbones.build,
         energies.one_per_layer_and_level,
         second_stage=True,
-        neg_energy=lowest,
+        energy_terms=lowest,
     )
     model, chains = parts.model, parts.chains
 
@@ -59,7 +59,7 @@ def build(config, axis_name: str | None = None) -> Method:
 
     def tilt_of(params):
         prior = model.prior(params)
-        return lambda u, t: scaled(parts.energies, params["energy"], prior.to_z(u)[0], t)
+        return lambda u, t: sum(scaled(parts.energies, params["energy"], prior.to_z(u)[0], t))
 
     def pairs(fixed, batch, keys):
         """(t, ũ_t of the data, the chain that goes back to it from ũ_{t+1})."""

@@ -43,7 +43,9 @@ class LatentModel(NamedTuple):
       likelihood: p(x|z), of the decoder's raw outputs.
       model: the nets.
       energies: or None without.
-      density: p(x, z), its F without levels: that of level 0 for the energies of a diffusion.
+      terms: (params, z) → (f_1, f_2, …), each [B], without levels: those of level 0 for the
+        energies of a diffusion.
+      density: p(x, z), whose F is the sum of the terms, 0 without energies.
       chains: on `density`.
       second_stage: whether the energies alone learn, all else being a first stage's.
       normalised: (params, extra) → both: the parameters with the statistics that the nets have
@@ -54,6 +56,7 @@ class LatentModel(NamedTuple):
     likelihood: Likelihood
     model: LatentVariableModel
     energies: Energies | None
+    terms: Callable[..., tuple[jax.Array, ...]]
     density: JointDensity
     chains: LatentChains
     second_stage: bool
@@ -66,7 +69,7 @@ def build_parts(
     build_energies: Callable,
     *,
     second_stage: bool = False,
-    neg_energy: Callable | None = None,
+    energy_terms: Callable | None = None,
 ) -> LatentModel:
     """The parts of one experiment.
 
@@ -75,7 +78,7 @@ def build_parts(
       build_model: (config, num_outputs, with_inference=) → LatentVariableModel.
       build_energies: (config, latent shapes) → Energies.
       second_stage: whether all but the energies is a first stage's.
-      neg_energy: (Energies, the group's parameters, z) → F(z) [B]; default: the sum of the terms.
+      energy_terms: (Energies, the group's parameters, z) → (f_1, f_2, …); default: its terms.
 
     Raises:
       ConfigError: settings that do not fit together.
@@ -98,12 +101,13 @@ def build_parts(
         )
     energies = build_energies(config, model.latent_shapes) if config.model.energy.enabled else None
 
+    def terms(params, z):
+        if energy_terms is not None:
+            return energy_terms(energies, params["energy"], z)
+        return energies.terms(params["energy"], z)
+
     def total(params, z):
-        if energies is None:
-            return jnp.zeros(z[0].shape[0])
-        if neg_energy is not None:
-            return neg_energy(energies, params["energy"], z)
-        return sum(energies.terms(params["energy"], z))
+        return jnp.zeros(z[0].shape[0]) if energies is None else sum(terms(params, z))
 
     density = JointDensity(
         log_likelihood=lambda params, x, z: likelihood.log_prob(model.decode(params, z), x),
@@ -120,7 +124,9 @@ def build_parts(
         return {**params, "energy": energy}, {**extra, "spectral": vectors}
 
     chains = latent_chains.build(config, density, model)
-    return LatentModel(likelihood, model, energies, density, chains, second_stage, normalised)
+    return LatentModel(
+        likelihood, model, energies, terms, density, chains, second_stage, normalised
+    )
 
 
 def build_method(
@@ -237,6 +243,10 @@ def build_method(
     def log_score(state: InferenceState, images, key, index, k=0):
         return sum(log_terms(state, images, key, index, k).values())
 
+    def layer_terms(state: InferenceState, images, key, index):
+        found = parts.terms(params_of(state), posterior(state, images, key, index))
+        return {f"layer_{i + 1}": values for i, values in enumerate(found)}
+
     def energy(state: InferenceState, latents):
         return -density.neg_energy(params_of(state), latents)
 
@@ -252,6 +262,7 @@ def build_method(
         has_energy=has_energy,
         advice=advice,
         log_terms=log_terms,
+        layer_terms=layer_terms if has_energy and parts.energies.per_layer else None,
         evidence=evidence.build(config, density, model, likelihood, chains, params_of),
         maps=LatentMaps(
             decode=decode,

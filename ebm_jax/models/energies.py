@@ -23,10 +23,12 @@ class Energies(NamedTuple):
       init: key → parameters.
       terms: (parameters, z) → (f_1, f_2, …), each [B], whose sum is F(z); those that know the level
         of a diffusion take it as a third argument t [B].
+      per_layer: whether f_i is of z_i alone, one for each layer.
     """
 
     init: Callable[[jax.Array], Any]
     terms: Callable[..., tuple[jax.Array, ...]]
+    per_layer: bool
 
 
 Shapes = tuple[tuple[int, ...], ...]  # of one example's latents, bottom layer first
@@ -77,7 +79,7 @@ def one_for_all(config, shapes: Shapes) -> Energies:
         flat = [layer.reshape(layer.shape[0], -1) for layer in z]
         return (net.apply({"params": params}, jnp.concatenate(flat, axis=-1))[:, 0],)
 
-    return Energies(init, terms)
+    return Energies(init, terms, per_layer=len(shapes) == 1)
 
 
 def _layers(build_net, hidden, shapes: Shapes, *, timed: bool = False) -> Energies:
@@ -99,7 +101,7 @@ def _layers(build_net, hidden, shapes: Shapes, *, timed: bool = False) -> Energi
             for i, net in enumerate(nets)
         )
 
-    return Energies(init, terms)
+    return Energies(init, terms, per_layer=True)
 
 
 def _dtype(config):

@@ -127,6 +127,13 @@ def test_depth_scores():
     assert {name: value.item() for name, value in scores.items()} == expected
 
 
+def test_energy_scores():
+    scores = ood.energy_scores([np.array([1.0]), np.array([-2.0]), np.array([4.0])])
+    assert {name: value.item() for name, value in scores.items()} == {
+        "-F>0": -3.0, "-F>1": -2.0, "-F>2": -4.0,
+    }  # fmt: skip
+
+
 def test_interrupted_run_goes_on_with_the_same_numbers(context):
     whole = ood.run(context)
     calls = []
@@ -235,6 +242,8 @@ def test_json_on_digits(tmp_path):
         > 0.7
     )
     assert "averaged weights" in written["protocol"] and "npz:" in written["protocol"]
+    assert "Σ_{i>k} f_i(z_i)" in written["protocol"]
+    assert {"negative/-F>0", "negative/-F>1"} <= set(written["results"])
     for figure in written["figures"]:
         assert (folder / "eval" / figure).stat().st_size > 0
     assert "LLR&gt;1" in (folder / "report.html").read_text()

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import digits_diffusion, digits_hvae, digits_two_stage
+from configs import digits_diffusion, digits_hvae, digits_ladder, digits_two_stage
 from ebm_jax import data, first_stage, methods, randomness
 from ebm_jax.densities import diffusion as levels_of
 from ebm_jax.errors import ConfigError
@@ -204,10 +204,28 @@ def test_energies_of_the_lowest_level_are_the_density(batch, first):
     nets = energies.one_per_layer_and_level(c, ((16,), (8,)))
     z = method.posterior(state, batch["image"], jax.random.key(2), batch["index"])
     eta = float(levels_of.step_sizes(levels_of.schedule(3), c.sampler.prior.step_size**2)[0])
-    phi = sum(nets.terms(state.params["energy"], z, jnp.zeros(BATCH, jnp.int32)))
+    layers = nets.terms(state.params["energy"], z, jnp.zeros(BATCH, jnp.int32))
+    phi = sum(layers)
     np.testing.assert_allclose(method.energy(state, z), -phi / eta, rtol=1e-4)
-    terms = method.log_terms(state, batch["image"], jax.random.key(2), batch["index"])
-    np.testing.assert_allclose(terms["energy"], phi / eta, rtol=1e-4)
+    arguments = state, batch["image"], jax.random.key(2), batch["index"]
+    np.testing.assert_allclose(method.log_terms(*arguments)["energy"], phi / eta, rtol=1e-4)
+    for i, values in enumerate(layers, 1):
+        found = method.layer_terms(*arguments)[f"layer_{i}"]
+        np.testing.assert_allclose(found, values / eta, rtol=1e-4)
+
+
+def test_terms_of_layers_need_an_energy_for_each(batch, first):
+    c = on_backbone(digits_two_stage, model__energy__zero_init=False)
+    method = methods.build(c)
+    state = methods.inference_state(jax.jit(method.init)(jax.random.key(0), batch, first))
+    z = method.posterior(state, batch["image"], jax.random.key(2), batch["index"])
+    found = method.layer_terms(state, batch["image"], jax.random.key(2), batch["index"])
+    expected = energies.one_per_layer(c, ((16,), (8,))).terms(state.params["energy"], z)
+    assert list(found) == ["layer_1", "layer_2"]
+    for values, f_i in zip(found.values(), expected, strict=True):
+        np.testing.assert_allclose(values, f_i, rtol=1e-5)
+    assert methods.build(narrow(digits_hvae.get_config())).layer_terms is None
+    assert methods.build(digits_ladder.get_config()).layer_terms is None  # one for all
 
 
 def test_a_first_stage_with_energies_is_refused(batch, first):
