@@ -1,6 +1,7 @@
 """Energies on a hierarchical VAE that stays as it is: settings that their experiments share."""
 
 import ml_collections
+from ml_collections.config_dict import placeholder
 
 from configs import base
 
@@ -21,6 +22,24 @@ def diffusion(c: ml_collections.ConfigDict) -> None:
     c.stability.max_grad_norm = 1e9  # gradients are of φ / η_t
     if c.model.generator.kind == "nvae":
         c.model.energy.hidden = (128,)
+
+
+def control(c, attributes, *, layers=()) -> None:
+    """Couples attributes with the latents (ICML 2024), so that samples can be asked for by them.
+
+    Args:
+      c: a config of energies on a backbone.
+      attributes: (name, number of values) of each, see `ebm_jax.data.attributes`.
+      layers: of each attribute, 1 = the bottom one; () for all.
+    """
+    c.data.attributes = attributes
+    c.data.attribute_edges = placeholder(tuple)  # filled in: between the bins of measured ones
+    # weight: of −log p(y|z) in the loss
+    c.coupling = ml_collections.ConfigDict(dict(hidden=(256, 256), layers=layers, weight=1.0))
+    c.optim.coupling = base.network_optimiser(1e-3)
+    c.eval.guidance = 1.0  # weight of log p(y|z) when sampling
+    c.eval.control_samples = 1000  # of each attribute, and of all together
+    c.eval.tasks = ("control", *c.eval.tasks)
 
 
 def papers_joint(c, *, batch_size, learning_rate, chain, variance, num_steps) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ebm_jax import methods, parallel
 from ebm_jax.methods import Method, Samples
-from ebm_jax.methods.base import Evidence
+from ebm_jax.methods.base import Control, Evidence
 
 
 def on_all_devices(method: Method) -> Method:
@@ -54,7 +54,24 @@ def on_all_devices(method: Method) -> Method:
         log_terms=method.log_terms and scoring(method.log_terms),
         layer_terms=method.layer_terms and parallel.over_examples(method.layer_terms, **by_index),
         evidence=evidence,
+        control=method.control and _controlled(method.control, by_index),
     )
+
+
+def _controlled(control: Control, by_index: dict) -> Control:
+    """A Control with the examples split over all devices."""
+    split: dict[Any, Any] = {}  # one compiled function per choice of layers
+
+    def request(state, key, index, values, guidance=1.0, kept=None, moved=None):
+        if moved not in split:
+            split[moved] = parallel.over_examples(
+                lambda *arguments: control.request(*arguments, moved=moved),
+                in_axes=(None, None, 0, 0, None, None if kept is None else 0),
+                out_axes=0,
+            )
+        return split[moved](state, key, index, values, guidance, kept)
+
+    return Control(request, parallel.over_examples(control.log_probs, **by_index))
 
 
 def _on_all_devices(compiled: Evidence, evidence: Evidence) -> Evidence:

@@ -80,7 +80,7 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
 def _train(config: Any, workdir: Path, preemption: Preemption) -> int:
     dataset = data.open_dataset(config.data, config.data.train_split)
     preview = data.open_dataset(config.data, config.data.eval_split)
-    config.data.num_examples = dataset.num_examples
+    data.describe(config.data, dataset)
     provenance.check_same_run(config, workdir, training=True)
     method = methods.build(config, axis_name=parallel.AXIS)
     first_stage.check(config, method)

@@ -7,7 +7,7 @@ serves them by index, `order` says which indices form batch k, `pipeline` makes 
 
 from ebm_jax.data.dataset import Dataset, open_dataset
 from ebm_jax.data.order import batch_indices
-from ebm_jax.data.pipeline import Batch, eval_batches, make_batch
+from ebm_jax.data.pipeline import Batch, describe, eval_batches, make_batch
 from ebm_jax.data.prefetching import prefetch
 from ebm_jax.data.transform import to_float, to_uint8
 
@@ -15,6 +15,7 @@ __all__ = [
     "Batch",
     "Dataset",
     "batch_indices",
+    "describe",
     "eval_batches",
     "make_batch",
     "open_dataset",

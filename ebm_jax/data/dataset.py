@@ -32,6 +32,8 @@ class Dataset:
       fetch: int64 [n] -> (images uint8 [n, H, W, C], labels int32 [n], -1 when unlabelled).
         Safe to call from several threads.
       read_labels: () -> labels of the whole split; use `labels`, which keeps them.
+      read_attribute: name -> one of the data set's own attributes for the whole split, int32
+        [num_examples] of 0 and 1; DataError where it has none of this name.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Dataset:
     image_shape: tuple[int, int, int]
     fetch: Callable[[np.ndarray], Examples]
     read_labels: Callable[[], np.ndarray]
+    read_attribute: Callable[[str], np.ndarray]
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
@@ -92,6 +95,7 @@ def open_dataset(data_config: ml_collections.ConfigDict, split: str) -> Dataset:
         image_shape=(size, size, channels),
         fetch=fetch,
         read_labels=read_labels,
+        read_attribute=functools.partial(_read_attribute, source),
     )
     classes = data_config.get("classes")
     if classes is not None:
@@ -146,6 +150,7 @@ def of_classes(dataset: Dataset, setting: str, classes: Sequence[int], name: str
         num_examples=kept.size,
         fetch=lambda indices: dataset.fetch(kept[indices]),
         read_labels=lambda: dataset.labels[kept],
+        read_attribute=lambda name: dataset.read_attribute(name)[kept],
     )
 
 
@@ -173,6 +178,16 @@ def open_source(name: str, split: str, shape: tuple[int, int, int]) -> Source:
     if kind == "folder":
         return open_folder(os.path.expanduser(path), split)
     return open_tfds(name, split)
+
+
+def _read_attribute(source: Source, name: str) -> np.ndarray:
+    if name not in source.attributes:
+        known = ", ".join(source.attributes) or "none of its own"
+        raise DataError(
+            f"data.attributes names '{name}', but the attributes of {source.name} are: class, "
+            f"thickness, slant, {known}; use one of these."
+        )
+    return source.read_attribute(name, np.arange(source.num_examples))
 
 
 def _access(source: Source, size: int, channels: int, crop: int, cache_gib: float):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import ml_collections
 import numpy as np
 
+from ebm_jax.data.attributes import configured, edges_of, values_of
 from ebm_jax.data.dataset import Dataset
 from ebm_jax.data.order import batch_positions, flips_at, indices_at
 from ebm_jax.data.transform import to_float
@@ -35,8 +36,9 @@ def make_batch(
       process_count: number of processes.
 
     Returns:
-      `image` float32 [b, H, W, C] in data.range, `label` int32 [b] (-1 when unlabelled) and
-      `index` int32 [b], the position in the global batch (0 .. batch_size - 1).
+      `image` float32 [b, H, W, C] in data.range, `label` int32 [b] (-1 when unlabelled),
+      `index` int32 [b], the position in the global batch (0 .. batch_size - 1), and where the
+      config has `data.attributes` their values, `attributes` int32 [b, A].
 
     Raises:
       ConfigError: the batch size is not a positive multiple of process_count.
@@ -51,15 +53,37 @@ def make_batch(
     share = batch_size // process_count
     start = process_index * share
     positions = batch_positions(k, batch_size)[start : start + share]
-    images, labels = dataset.fetch(indices_at(seed, positions, dataset.num_examples))
+    indices = indices_at(seed, positions, dataset.num_examples)
+    images, labels = dataset.fetch(indices)
     if data_config.flip:
         flipped = flips_at(seed, positions)
         images[flipped] = images[flipped, :, ::-1]  # fetch returns a copy: this is ours
-    return {
+    batch = {
         "image": to_float(images, data_config.range),  # [b, H, W, C]
         "label": labels,  # [b]
         "index": np.arange(start, start + share, dtype=np.int32),  # [b]
     }
+    attributes = configured(data_config)
+    if attributes:
+        values = values_of(dataset, attributes, tuple(map(tuple, data_config.attribute_edges)))
+        batch["attributes"] = values[indices]
+    return batch
+
+
+def describe(data_config: ml_collections.ConfigDict, dataset: Dataset) -> None:
+    """Fills in what a config says of its training split: `num_examples`, `attribute_edges`.
+
+    Args:
+      data_config: `config.data`.
+      dataset: its training split.
+
+    Raises:
+      ConfigError, DataError: the data set has not the attributes that are named.
+    """
+    data_config.num_examples = dataset.num_examples
+    attributes = configured(data_config)
+    if attributes:
+        data_config.attribute_edges = edges_of(dataset, attributes)
 
 
 def eval_batches(

@@ -111,6 +111,23 @@ class LatentMaps(NamedTuple):
     to_u: Callable[..., Any]
 
 
+class Control(NamedTuple):
+    """Samples by attributes, of a method that couples them with its latents.
+
+    `state` is an InferenceState; attributes are in the order of `data.attributes`.
+
+    Attributes:
+      request: (state, key, index [n], values int32 [n, A], guidance=1.0, kept=None, moved=None) →
+        (images, latents) with these values, -1 where any will do; sample i depends on key and
+        index[i] alone. `guidance` is the weight of log p(values|z). With `kept`, latents of other
+        samples, only the layers `moved` (0 = bottom) are drawn, given the others' u.
+      log_probs: (state, images, key, index) → (log p(y_a|z) [B, values of a], …), z of q.
+    """
+
+    request: Callable[..., tuple[jax.Array, Any]]
+    log_probs: Callable[..., tuple[jax.Array, ...]]
+
+
 class Method(NamedTuple):
     """Pure functions, built from a config by `ebm_jax.methods.build`.
 
@@ -140,6 +157,7 @@ class Method(NamedTuple):
         None where no layer has an energy of its own.
       evidence: what log Z and log p(x) are estimated with, or None where there is no such density.
       maps: between latents and images, or None where latents are no tuple of layers.
+      control: samples by attributes, or None.
       chain_detail: what a protocol adds to the settings of the EBM prior's chain.
       one_target: whether samples are the ends of one chain on one density.
       adds_residual: whether `Samples.latents` are {"z", "y"} with images G(z) + y.
@@ -162,6 +180,7 @@ class Method(NamedTuple):
     layer_terms: Callable[..., dict[str, jax.Array]] | None = None
     evidence: Evidence | None = None
     maps: LatentMaps | None = None
+    control: Control | None = None
     chain_detail: str = ""
     one_target: bool = True
     adds_residual: bool = False
@@ -209,6 +228,11 @@ def compiled(method: Method) -> Method:
         layer_terms=method.layer_terms and jax.jit(method.layer_terms),
         evidence=method.evidence and _compiled_evidence(method.evidence),
         maps=method.maps and LatentMaps(*map(jax.jit, method.maps)),
+        control=method.control
+        and Control(
+            jax.jit(method.control.request, static_argnames="moved"),
+            jax.jit(method.control.log_probs),
+        ),
     )
 
 

@@ -5,6 +5,8 @@ their prior, and diffused in T steps; an energy of (z, t) learns each step back 
 chains. Samples go through all of them.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -12,7 +14,7 @@ from ebm_jax import randomness
 from ebm_jax.densities import diffusion
 from ebm_jax.densities.hierarchical import Latents
 from ebm_jax.errors import ConfigError
-from ebm_jax.methods import latent_chains, latent_model
+from ebm_jax.methods import control, latent_chains, latent_model
 from ebm_jax.methods.base import Method
 from ebm_jax.methods.metrics import chain_metrics
 from ebm_jax.methods.reverse_chain import ReverseChain, all_levels, one_level
@@ -38,6 +40,10 @@ def build(config, axis_name: str | None = None) -> Method:
     levels = diffusion.schedule(config.diffusion.num_steps)
     step_sizes = diffusion.step_sizes(levels, chain_cfg.step_size**2)
 
+    def tilt(params, z, t):
+        """F(z, t) = Σ_i f_i(z_i, t), and the coupling's marginal, [B]."""
+        return sum(scaled(parts.energies, params["energy"], z, t)) + parts.coupled(params, z, t)
+
     def scaled(nets, energy, z, t):
         """f_i(z_i, t) = φ_i(z_i, t) / η_t of each layer, [B]."""
         return tuple(phi / step_sizes[t] for phi in nets.terms(energy, z, t))
@@ -51,6 +57,7 @@ def build(config, axis_name: str | None = None) -> Method:
         energies.one_per_layer_and_level,
         second_stage=True,
         energy_terms=lowest,
+        timed=True,
     )
     model, chains = parts.model, parts.chains
 
@@ -59,7 +66,7 @@ def build(config, axis_name: str | None = None) -> Method:
 
     def tilt_of(params):
         prior = model.prior(params)
-        return lambda u, t: sum(scaled(parts.energies, params["energy"], prior.to_z(u)[0], t))
+        return lambda u, t: tilt(params, prior.to_z(u)[0], t)
 
     def pairs(fixed, batch, keys):
         """(t, ũ_t of the data, the chain that goes back to it from ũ_{t+1})."""
@@ -77,20 +84,22 @@ def build(config, axis_name: str | None = None) -> Method:
         t, positive, chain = pairs(fixed, batch, keys)
         to_z = model.prior(fixed).to_z
 
-        def loss_fn(energy):
-            params, _ = parts.normalised({**fixed, "energy": energy}, state.extra)
+        def loss_fn(learned):
+            params, _ = parts.normalised({**fixed, **learned}, state.extra)
 
-            def unscaled(u: Latents):
-                return sum(parts.energies.terms(params["energy"], to_z(u)[0], t))
+            def unscaled(z: Latents):
+                return sum(parts.energies.terms(params["energy"], z, t))
 
-            data, ends = unscaled(positive), unscaled(chain.position)
+            z_positive, z_negative = to_z(positive)[0], to_z(chain.position)[0]
+            data, ends = unscaled(z_positive), unscaled(z_negative)
             loss = jnp.mean((ends - data) / step_sizes[t])
             # Of φ, not of F = φ / η_t, whose scale is another at every level.
             found = {"energy/positive": -jnp.mean(data), "energy/negative": -jnp.mean(ends)}
-            return loss, found | {"loss/total": loss}
+            coupled, seen = parts.coupling_loss(params, batch, z_positive, z_negative, t)
+            return loss + coupled, found | seen | {"loss/total": loss + coupled}
 
-        grads, found = jax.grad(loss_fn, has_aux=True)(state.params["energy"])
-        return {"energy": grads}, chain_metrics("prior", chain.info) | found, {}
+        grads, found = jax.grad(loss_fn, has_aux=True)(parts.learned(state.params))
+        return grads, chain_metrics("prior", chain.info) | found, {}
 
     def run(state, keys, num_steps, keep_every):
         params, _ = parts.normalised(*state)
@@ -100,9 +109,19 @@ def build(config, axis_name: str | None = None) -> Method:
         chain = all_levels(settings(steps), tilt_of(params), chain_keys, start, keep_every)
         return latent_chains.in_z(chain, model.prior(params))
 
+    def run_control(keys, tilt, start):
+        steps = config.eval.prior_steps or chain_cfg.num_steps
+        return all_levels(settings(steps), tilt, keys, start).position
+
     return latent_model.build_method(
         config,
         parts,
+        control=control.build(
+            parts,
+            tilt=tilt,
+            run=run_control,
+            noised=functools.partial(diffusion.noised, levels),
+        ),
         name="diffusion",
         gradients=gradients,
         run=run,

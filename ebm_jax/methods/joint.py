@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from ebm_jax import randomness
 from ebm_jax.densities.joint import learning_loss
 from ebm_jax.errors import ConfigError
-from ebm_jax.methods import latent_model
+from ebm_jax.methods import control, latent_model
 from ebm_jax.methods.base import Method
 from ebm_jax.methods.latent_model import LatentModel
 from ebm_jax.methods.metrics import chain_metrics
@@ -62,6 +62,13 @@ def build(
         axis_name=axis_name,
         builds_on=latent_model.BACKBONE_SETTINGS if second else (),
         needs_first_stage=second,
+        control=control.build(
+            parts,
+            tilt=parts.density.neg_energy,
+            run=lambda keys, tilt, start: parts.chains.tilted(
+                keys, tilt, start, config.eval.prior_steps or config.sampler.prior.num_steps
+            ),
+        ),
     )
 
 
@@ -128,24 +135,25 @@ def _all_groups(config, parts: LatentModel) -> Callable:
 
 def _second_stage(config, parts: LatentModel) -> Callable:
     """`gradients` of the energies, all else being a first stage's: −(E⁺[∇F] − E⁻[∇F])."""
-    model, density, chains = parts.model, parts.density, parts.chains
+    model, chains = parts.model, parts.chains
 
     def gradients(state, fixed, batch, key):
         keys = randomness.per_example(key, batch["index"])
         z_positive, _ = model.infer(fixed, batch["image"], chains.noise(keys, "inference"))
         chain = chains.prior(fixed, keys, config.sampler.prior.num_steps)
 
-        def loss_fn(energy):
-            params, _ = parts.normalised({**fixed, "energy": energy}, state.extra)
-            positive = density.neg_energy(params, z_positive)
-            negative = density.neg_energy(params, chain.position)
+        def loss_fn(learned):
+            params, _ = parts.normalised({**fixed, **learned}, state.extra)
+            positive = sum(parts.terms(params, z_positive))
+            negative = sum(parts.terms(params, chain.position))
             loss = jnp.mean(negative) - jnp.mean(positive)
             found = {"energy/positive": -jnp.mean(positive), "energy/negative": -jnp.mean(negative)}
-            penalty = _penalty(config, positive, negative, found)
-            return loss + penalty, found | {"loss/total": loss + penalty}
+            loss += _penalty(config, positive, negative, found)
+            coupled, seen = parts.coupling_loss(params, batch, z_positive, chain.position)
+            return loss + coupled, found | seen | {"loss/total": loss + coupled}
 
-        grads, found = jax.grad(loss_fn, has_aux=True)(state.params["energy"])
-        return {"energy": grads}, chain_metrics("prior", chain.info) | found, {}
+        grads, found = jax.grad(loss_fn, has_aux=True)(parts.learned(state.params))
+        return grads, chain_metrics("prior", chain.info) | found, {}
 
     return gradients
 

@@ -31,12 +31,15 @@ class LatentChains(NamedTuple):
       redraw: (params, keys, z, k) → z with layers 1 … k drawn given the layers above, which stay:
         from p_β or its mode (`eval.redraw`), then `eval.redraw_steps` Langevin steps on the EBM
         prior in u-space.
+      tilted: (keys, tilt, start, num_steps) → the end of a Langevin chain in u-space from u =
+        `start`, any of the layers, on tilt(u) + log N(u; 0, I).
     """
 
     noise: Callable[[jax.Array, str], Latents]
     prior: Callable[..., Chain]
     posterior: Callable[..., Chain]
     redraw: Callable[..., Latents]
+    tilted: Callable[..., Latents]
 
 
 def build(config, density: JointDensity, model: LatentVariableModel) -> LatentChains:
@@ -103,16 +106,21 @@ def build(config, density: JointDensity, model: LatentVariableModel) -> LatentCh
         u = prior.to_u(z)[0]
         lower, kept = u[:k], u[k:]
 
-        def log_prob(lower):
-            z, _ = prior.to_z((*lower, *kept))
-            return density.neg_energy(params, z) + sum(map(standard_normal_log_prob, lower))
+        def tilt(lower):
+            return density.neg_energy(params, prior.to_z((*lower, *kept))[0])
+
+        keys = randomness.streams(keys, "refine")
+        lower = tilted(keys, tilt, lower, config.eval.redraw_steps)
+        return prior.to_z((*lower, *kept))[0]
+
+    def tilted(keys, tilt, start, num_steps):
+        def log_prob(u):
+            return tilt(u) + sum(map(standard_normal_log_prob, u))
 
         kernel = langevin(log_prob, prior_cfg.step_size, clip=prior_cfg.clip)
-        keys = randomness.streams(keys, "refine")
-        chain = run_chain(kernel, keys, lower, config.eval.redraw_steps)
-        return prior.to_z((*chain.position, *kept))[0]
+        return run_chain(kernel, keys, start, num_steps).position
 
-    return LatentChains(noise=noise, prior=run_prior, posterior=run_posterior, redraw=redraw)
+    return LatentChains(noise, run_prior, run_posterior, redraw, tilted)
 
 
 def _run(

@@ -12,6 +12,7 @@ import optax
 
 from ebm_jax import randomness
 from ebm_jax.densities import likelihoods
+from ebm_jax.densities.coupling import log_prob, marginal
 from ebm_jax.densities.joint import JointDensity
 from ebm_jax.densities.likelihoods import Likelihood
 from ebm_jax.errors import ConfigError
@@ -21,6 +22,8 @@ from ebm_jax.methods.base import InferenceState, LatentMaps, Method, check_image
 from ebm_jax.methods.latent_chains import LatentChains
 from ebm_jax.methods.optimisers import group_optimiser, learning_rate
 from ebm_jax.methods.sampling import sampler
+from ebm_jax.models import coupling as couplings
+from ebm_jax.models.coupling import Coupling
 from ebm_jax.models.energies import Energies
 from ebm_jax.models.latent_variable import LatentVariableModel
 from ebm_jax.nn.spectral import init_vectors, spectral_normalise
@@ -45,22 +48,36 @@ class LatentModel(NamedTuple):
       energies: or None without.
       terms: (params, z) → (f_1, f_2, …), each [B], without levels: those of level 0 for the
         energies of a diffusion.
-      density: p(x, z), whose F is the sum of the terms, 0 without energies.
+      coupling: of attributes with latents, or None without.
+      density: p(x, z), whose F is the sum of the terms, 0 without energies, and of the coupling's
+        marginal.
       chains: on `density`.
       second_stage: whether the energies alone learn, all else being a first stage's.
       normalised: (params, extra) → both: the parameters with the statistics that the nets have
         beside them, and with spectral normalisation applied where the config has it, once and
         outside of every chain.
+      coupled: (params, z, *t) → the coupling's marginal [B], 0 without one.
+      coupling_loss: (params, batch, z⁺, z⁻, *t) → −(E⁺[∇ log p(y, z)] − E⁻[∇ log p(z)]) of the
+        coupling as a scalar, and its metrics; 0 without one.
     """
 
     likelihood: Likelihood
     model: LatentVariableModel
     energies: Energies | None
     terms: Callable[..., tuple[jax.Array, ...]]
+    coupling: Coupling | None
     density: JointDensity
     chains: LatentChains
     second_stage: bool
     normalised: Callable[[Any, Any], tuple[Any, Any]]
+    coupled: Callable[..., jax.Array]
+    coupling_loss: Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
+
+    def learned(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The groups that learn."""
+        if not self.second_stage:
+            return params
+        return {group: params[group] for group in ("energy", "coupling") if group in params}
 
 
 def build_parts(
@@ -70,6 +87,7 @@ def build_parts(
     *,
     second_stage: bool = False,
     energy_terms: Callable | None = None,
+    timed: bool = False,
 ) -> LatentModel:
     """The parts of one experiment.
 
@@ -79,6 +97,7 @@ def build_parts(
       build_energies: (config, latent shapes) → Energies.
       second_stage: whether all but the energies is a first stage's.
       energy_terms: (Energies, the group's parameters, z) → (f_1, f_2, …); default: its terms.
+      timed: whether energies and coupling know the level of a diffusion.
 
     Raises:
       ConfigError: settings that do not fit together.
@@ -106,8 +125,35 @@ def build_parts(
             return energy_terms(energies, params["energy"], z)
         return energies.terms(params["energy"], z)
 
+    coupling = couplings.build(config, model.latent_shapes, timed=timed)
+    if coupling is not None and not second_stage:
+        raise ConfigError(
+            "data.attributes is set, but attributes are coupled with the latents of a first stage "
+            "only; use method 'diffusion', or 'joint' with method.stages = 2."
+        )
+
+    def coupled(params, z, *t):
+        if coupling is None:
+            return jnp.zeros(z[0].shape[0])
+        return marginal(coupling.logits(params["coupling"], z, *t))
+
+    def coupling_loss(params, batch, positive, negative, *t):
+        if coupling is None:
+            return 0.0, {}
+        logits = coupling.logits(params["coupling"], positive, *t)
+        told = jnp.mean(log_prob(logits, batch["attributes"]))
+        data, ends = marginal(logits), coupled(params, negative, *t)
+        found = {"coupling/log_prob": told}
+        for a, (name, _) in enumerate(config.data.attributes):
+            right = logits[a].argmax(-1) == batch["attributes"][:, a]
+            found[f"coupling/accuracy_{name}"] = jnp.mean(right.astype(jnp.float32))
+        return jnp.mean(ends) - jnp.mean(data) - config.coupling.weight * told, found
+
     def total(params, z):
-        return jnp.zeros(z[0].shape[0]) if energies is None else sum(terms(params, z))
+        if energies is None:
+            return jnp.zeros(z[0].shape[0])
+        level = (jnp.zeros(z[0].shape[0], jnp.int32),) if timed else ()
+        return sum(terms(params, z)) + coupled(params, z, *level)
 
     density = JointDensity(
         log_likelihood=lambda params, x, z: likelihood.log_prob(model.decode(params, z), x),
@@ -123,9 +169,18 @@ def build_parts(
         energy, vectors = spectral_normalise(params["energy"], extra["spectral"])
         return {**params, "energy": energy}, {**extra, "spectral": vectors}
 
-    chains = latent_chains.build(config, density, model)
     return LatentModel(
-        likelihood, model, energies, terms, density, chains, second_stage, normalised
+        likelihood=likelihood,
+        model=model,
+        energies=energies,
+        terms=terms,
+        coupling=coupling,
+        density=density,
+        chains=latent_chains.build(config, density, model),
+        second_stage=second_stage,
+        normalised=normalised,
+        coupled=coupled,
+        coupling_loss=coupling_loss,
     )
 
 
@@ -138,7 +193,7 @@ def build_method(
     run: Callable,
     advice: str,
     axis_name: str | None = None,
-    runs_away: tuple[str, ...] = ("energy", "prior"),
+    runs_away: tuple[str, ...] = ("energy", "coupling", "prior"),
     **fields: Any,
 ) -> Method:
     """The Method of these parts.
@@ -181,8 +236,10 @@ def build_method(
             if config.model.energy.spectral_norm:
                 vectors = init_vectors(params["energy"], randomness.stream(key, "spectral"))
                 extra["spectral"] = vectors
-        learned = ("energy",) if parts.second_stage else params
-        opt_state = {group: optimiser(group).init(params[group]) for group in learned}
+        if parts.coupling is not None:
+            params["coupling"] = parts.coupling.init(params_key)
+        learned = parts.learned(params)
+        opt_state = {group: optimiser(group).init(learned[group]) for group in learned}
         return first_state(params, opt_state, extra)
 
     def update(state, batch, key):

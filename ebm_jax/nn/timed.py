@@ -14,17 +14,19 @@ _XAVIER = nn.initializers.xavier_normal()
 
 
 class TimedMLP(nn.Module):
-    """Residual perceptron with SiLU and no biases: ([B, ...], t [B]) → [B, 1].
+    """Residual perceptron with SiLU and no biases: ([B, ...], t [B]) → [B, out].
 
     The embedded level goes through two layers and is added to the first layer and in each block.
 
     Attributes:
       hidden: widths; the first is of the layer next to the input, each other one of a block.
+      out: outputs.
       zero_init_last: start as the constant 0.
       dtype: of the computation; parameters and the result are float32.
     """
 
     hidden: tuple[int, ...]
+    out: int = 1
     zero_init_last: bool = False
     dtype: jnp.dtype = jnp.float32
 
@@ -40,7 +42,7 @@ class TimedMLP(nn.Module):
         for i, width in enumerate(self.hidden[1:]):
             h = residual_block(dense, width, h, level, f"block_{i}")
         last = nn.initializers.zeros if self.zero_init_last else _XAVIER
-        return dense(1, "last", last)(nn.silu(h)).astype(jnp.float32)
+        return dense(self.out, "last", last)(nn.silu(h)).astype(jnp.float32)
 
 
 def embed_time(t: jax.Array, size: int = EMBEDDING) -> jax.Array:

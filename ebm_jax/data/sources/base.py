@@ -25,6 +25,8 @@ class Source(NamedTuple):
       channels: the number of channels that encoded images are declared to have,
         None when each file says so itself.
       images: all images when they are already in memory, uint8 [n, h, w, c].
+      attributes: names of the data set's own two-valued attributes.
+      read_attribute: (name, indices) -> its values, int32 [n], 0 or 1.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Source(NamedTuple):
     describe: Callable[[int], str]
     channels: int | None = None
     images: np.ndarray | None = None
+    attributes: tuple[str, ...] = ()
+    read_attribute: Callable[[str, Sequence[int]], np.ndarray] | None = None
 
 
 def array_source(

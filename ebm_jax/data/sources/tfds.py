@@ -23,7 +23,8 @@ def open_tfds(name: str, split: str) -> Source:
       split: e.g. `train` or `train[:80%]`.
 
     Returns:
-      Source of the feature `image`, with the feature `label` where that is a class label.
+      Source of the feature `image`, with the feature `label` where that is a class label and the
+      booleans of the feature `attributes`.
 
     Raises:
       DataError: the name is unknown, the data set is not prepared, or has no uint8 images.
@@ -53,6 +54,7 @@ def open_tfds(name: str, split: str) -> Source:
         data = _data_source(builder, name, split, data_dir, decoders)
         label = features.get("label")
         labelled = isinstance(label, tfds.features.ClassLabel)
+        booleans = _booleans(features.get("attributes"))
 
     def describe(i):
         return f"example {i} of {name} {split}"
@@ -64,11 +66,19 @@ def open_tfds(name: str, split: str) -> Source:
         examples = _read(data, indices, describe)
         return [example["image"] for example in examples], labels_of(examples)
 
+    def in_chunks(indices, of):
+        chunks = [indices[i : i + _CHUNK] for i in range(0, len(indices), _CHUNK)]
+        return np.concatenate([of(_read(data, chunk, describe)) for chunk in chunks])
+
     def read_labels(indices):
         if not labelled:
             return np.full(len(indices), -1, np.int32)
-        chunks = [indices[i : i + _CHUNK] for i in range(0, len(indices), _CHUNK)]
-        return np.concatenate([labels_of(_read(data, chunk, describe)) for chunk in chunks])
+        return in_chunks(indices, labels_of)
+
+    def read_attribute(name, indices):
+        return in_chunks(
+            indices, lambda read: np.array([e["attributes"][name] for e in read], np.int32)
+        )
 
     return Source(
         name=name,
@@ -79,7 +89,16 @@ def open_tfds(name: str, split: str) -> Source:
         read_labels=read_labels,
         describe=describe,
         channels=image.shape[-1],
+        attributes=booleans,
+        read_attribute=read_attribute,
     )
+
+
+def _booleans(feature) -> tuple[str, ...]:
+    """Names of the booleans in the feature `attributes` of a data set, as celeb_a has."""
+    if not hasattr(feature, "items"):
+        return ()
+    return tuple(sorted(name for name, value in feature.items() if value.np_dtype == np.bool_))
 
 
 def _builder(tfds, name: str, data_dir: str):

@@ -1,0 +1,168 @@
+"""Attributes of images, as small integers: what samples can be asked for (ICML 2024).
+
+`data.attributes` names them with their numbers of values: `class` is the label; `thickness` and
+`slant` are measured on grey images and cut at quantiles of the training images, 0 = the thinnest,
+or leaning most to the left; any other name is one of the data set's own attributes, as celeb_a has.
+"""
+
+import functools
+
+import ml_collections
+import numpy as np
+
+from ebm_jax.data.dataset import Dataset
+from ebm_jax.errors import ConfigError, DataError
+
+_CHUNK = 1024  # images measured at once
+Attributes = tuple[tuple[str, int], ...]  # (name, number of values) of each
+Edges = tuple[tuple[float, ...], ...]  # of each: values between its bins; () where not measured
+
+
+def stroke_thickness(images: np.ndarray) -> np.ndarray:
+    """Width of bright strokes on black, pixels: 2 · area / length of the boundary.
+
+    The area is the sum of v, the length of the boundary its total variation; of a stroke much
+    longer than wide this is the width. An empty image has 0.
+
+    Args:
+      images: uint8 [n, H, W, 1].
+
+    Returns:
+      float64 [n].
+    """
+    v = np.pad(_unit(images), ((0, 0), (1, 1), (1, 1)))
+    down, right = np.diff(v, axis=1)[:, :, :-1], np.diff(v, axis=2)[:, :-1]
+    boundary = np.sqrt(down**2 + right**2).sum((1, 2))
+    return 2 * _over(v.sum((1, 2)), boundary)
+
+
+def slant(images: np.ndarray) -> np.ndarray:
+    """Shear of a bright shape on black: columns to the right per row upwards, 0 = upright.
+
+    −μ_xy / μ_yy of the brightness' second moments, what MNIST is usually deslanted by.
+
+    Args:
+      images: uint8 [n, H, W, 1].
+
+    Returns:
+      float64 [n].
+    """
+    v = _unit(images)
+    rows, columns = (np.arange(size, dtype=np.float64) for size in v.shape[1:])
+    mass = v.sum((1, 2))
+    row = _over(v.sum(2) @ rows, mass)
+    y = rows[None] - row[:, None]
+    x = columns[None] - _over(v.sum(1) @ columns, mass)[:, None]
+    covariance = np.einsum("nhw,nh,nw->n", v, y, x)
+    return -_over(covariance, np.einsum("nhw,nh->n", v, y**2))
+
+
+MEASURED = {"thickness": stroke_thickness, "slant": slant}
+
+
+def edges_of(dataset: Dataset, attributes: Attributes) -> Edges:
+    """Quantiles of the measured attributes that cut a data set into equal parts.
+
+    Args:
+      dataset: training images.
+      attributes: `data.attributes`.
+
+    Raises:
+      ConfigError, DataError: an attribute has no meaning for the images, or other values.
+    """
+    found = []
+    for name, count in attributes:
+        _check(dataset, name, count)
+        edges = ()
+        if name in MEASURED:
+            parts = np.linspace(0, 1, count + 1)[1:-1]
+            edges = tuple(round(float(q), 4) for q in np.quantile(_measured(dataset, name), parts))
+        found.append(edges)
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=8)
+def values_of(dataset: Dataset, attributes: Attributes, edges: Edges) -> np.ndarray:
+    """The attributes of all examples, int32 [num_examples, A].
+
+    Args:
+      dataset: one split.
+      attributes: `data.attributes`.
+      edges: see `edges_of`.
+    """
+    columns = []
+    for (name, _), cuts in zip(attributes, edges, strict=True):
+        if name == "class":
+            columns.append(dataset.labels)
+        elif name in MEASURED:
+            columns.append(np.digitize(_measured(dataset, name), cuts))
+        else:
+            columns.append(dataset.read_attribute(name))
+    values = np.stack(columns, axis=1).astype(np.int32)
+    values.flags.writeable = False
+    return values
+
+
+def configured(data_config: ml_collections.ConfigDict) -> Attributes:
+    """`data.attributes`, () where there are none; hashable.
+
+    Raises:
+      ConfigError: it is no tuple of names and numbers, or does not go with `data.flip`.
+    """
+    given = data_config.get("attributes") or ()
+    try:
+        found = tuple((str(name), int(count)) for name, count in given)
+    except (TypeError, ValueError):
+        found = None
+    if found is None or any(count < 2 for _, count in found):
+        raise ConfigError(
+            f"data.attributes is {given}; give pairs of a name and its number of values, 2 or "
+            'more, e.g. (("class", 10), ("thickness", 3)).'
+        )
+    names = [name for name, _ in found]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"data.attributes names {names}, one of them twice; leave one out.")
+    if data_config.get("flip") and "slant" in names:
+        raise ConfigError(
+            "data.attributes names slant, which data.flip turns round; set data.flip to False."
+        )
+    return found
+
+
+def _check(dataset, name, count):
+    if name in MEASURED:
+        if dataset.image_shape[-1] != 1:
+            raise ConfigError(
+                f"data.attributes names {name}, which is measured on grey images, but those of "
+                f"{dataset.name} have {dataset.image_shape[-1]} channels; leave it out."
+            )
+        return
+    if name == "class":
+        found = dataset.num_classes
+        if not found:
+            raise DataError(
+                f"data.attributes names class, but {dataset.name} has no labels; leave it out."
+            )
+    else:
+        dataset.read_attribute(name)  # or the error that says which there are
+        found = 2
+    if count != found:
+        raise ConfigError(
+            f"data.attributes gives {name} {count} values, but {dataset.name} has {found}; use "
+            "that."
+        )
+
+
+def _measured(dataset, name):
+    starts = range(0, dataset.num_examples, _CHUNK)
+    parts = (np.arange(s, min(s + _CHUNK, dataset.num_examples)) for s in starts)
+    return np.concatenate([MEASURED[name](dataset.fetch(part)[0]) for part in parts])
+
+
+def _unit(images):
+    return images[..., 0].astype(np.float64) / 255
+
+
+def _over(a, b):
+    """a / b, 0 where b is 0."""
+    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
