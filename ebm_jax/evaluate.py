@@ -130,6 +130,7 @@ def _run_tasks(config, context: Context, again: bool) -> dict[str, dict]:
     begun = context.folder / _BEGUN
     kept = set(_read_json(begun).get("done", ()))
     told = config.eval.to_dict() | {"sampler": config.sampler.to_dict()}
+    told.pop("tasks")  # what is evaluated beside a task does not change it
     if config.method.name in config:  # the method's own group, e.g. a temperature
         told[config.method.name] = config[config.method.name].to_dict()
     settings = json.loads(json.dumps(told))

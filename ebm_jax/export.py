@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from ebm_jax import methods
-from ebm_jax.errors import DataError
+from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.methods import InferenceState, Samples
 from ebm_jax.reporting.files import write_bytes
 
@@ -25,20 +25,22 @@ class LoadedModel(NamedTuple):
       config: the experiment's config.
       step: training steps behind the parameters.
       state: InferenceState.
-      sample: (key, n, **options of Method.sample) → Samples; images in [-1, 1].
-      posterior: (images [B, H, W, C], key) → latents; None where images have no latents.
-      reconstruct: (images, key) → images; None likewise.
-      log_score: (images, key, k=0) → [B] un-normalised log density L^{>k}; None where
-        there is none.
+      sample: (key, n, **options of Method.sample) → Samples; images in the data's range, and
+        beyond it where a chain moves the image itself.
+      posterior: (images [B, H, W, C], key) → latents.
+      reconstruct: (images, key) → images.
+      log_score: (images, key, k=0) → [B] un-normalised log density L^{>k}.
+
+    What the method has not raises a ConfigError when it is called.
     """
 
     config: ml_collections.ConfigDict
     step: int
     state: InferenceState
     sample: Callable[..., Samples]
-    posterior: Callable[..., Any] | None
-    reconstruct: Callable[..., jax.Array] | None
-    log_score: Callable[..., jax.Array] | None
+    posterior: Callable[..., Any]
+    reconstruct: Callable[..., jax.Array]
+    log_score: Callable[..., jax.Array]
 
 
 def write_export(directory: str | Path, config: Any, step: int, state: InferenceState) -> None:
@@ -88,8 +90,12 @@ def load(directory: str | Path) -> LoadedModel:
             "it again by running the training command, which resumes and exports."
         ) from error
 
-    def numbered(function):
+    def numbered(name, words):
+        function = getattr(method, name)
+
         def call(images, key, **options):
+            if function is None:
+                raise ConfigError(f"method '{method.name}' has no {words}, so no `{name}`.")
             images = jnp.asarray(images)
             return function(state, images, key, jnp.arange(images.shape[0]), **options)
 
@@ -100,9 +106,9 @@ def load(directory: str | Path) -> LoadedModel:
         step=step,
         state=state,
         sample=lambda key, n, **options: method.sample(state, key, n, **options),
-        posterior=method.posterior and numbered(method.posterior),
-        reconstruct=method.reconstruct and numbered(method.reconstruct),
-        log_score=method.log_score and numbered(method.log_score),
+        posterior=numbered("posterior", "latents of an image"),
+        reconstruct=numbered("reconstruct", "latents of an image"),
+        log_score=numbered("log_score", "density of an image"),
     )
 
 

@@ -54,6 +54,11 @@ def load(config: Any, method: Method) -> FirstStage:
       ConfigError: it is of a model with other settings.
     """
     folder = Path(config.train.first_stage).expanduser()
+    if not folder.is_dir():
+        raise DataError(
+            f"train.first_stage is '{folder}', but there is no such folder; name the workdir or "
+            "the export of a finished run."
+        )
     if (folder / "export").is_dir():
         folder = folder / "export"
     elif (folder / "config.json").is_file() and (folder / "checkpoints").is_dir():

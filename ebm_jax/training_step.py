@@ -79,8 +79,9 @@ def _check_memory(shapes: TrainState) -> None:
     present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > present:
         raise ConfigError(
-            f"parameters, averages and optimisers would take {needed / 2**30:.1f} GiB, but this "
-            f"machine has {present / 2**30:.1f} GiB of memory; use smaller nets or latents."
+            f"parameters, averages, optimisers and banks would take {needed / 2**30:.1f} GiB, but "
+            f"this machine has {present / 2**30:.1f} GiB of memory; use smaller nets, latents or "
+            "banks."
         )
 
 

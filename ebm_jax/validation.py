@@ -1,11 +1,13 @@
 """Settings that no single part can check for itself, checked before anything starts."""
 
+import math
 from typing import Any
 
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import CHECKS, JUDGED, LEAST, LONG, METHOD_NEEDS, NEEDED, TASKS
 from ebm_jax.evaluation.classifier import FEATURE_WIDTH
 from ebm_jax.evaluation.generation import is_judged
+from ebm_jax.reporting.tables import flatten
 
 _POSITIVE = (
     "data.batch_size",
@@ -44,6 +46,10 @@ _POSITIVE = (
     "stability.max_skipped",
     "stability.energy_backoff",
     "model.likelihood.sigma",
+    "sampler.prior.num_steps",
+    "sampler.prior.step_size",
+    "sampler.posterior.num_steps",
+    "sampler.posterior.step_size",
 )
 _NOT_NEGATIVE = (
     "eval.redraw_steps",
@@ -53,7 +59,10 @@ _NOT_NEGATIVE = (
     "data.crop",
     "optim.energy_l2",
     "model.prior.sigma_floor",
+    "sampler.prior.clip",
+    "sampler.posterior.clip",
 )
+_UNLIMITED = "stability."  # settings that may be infinite begin so
 _RANGES = {  # of every optimiser group
     "learning_rate": (lambda v: 0 <= v < float("inf"), "at least 0 and finite"),
     "joint_learning_rate": (lambda v: 0 <= v < float("inf"), "at least 0 and finite"),
@@ -77,6 +86,10 @@ def validate(config: Any) -> None:
     Raises:
       ConfigError: names the setting, its value and what is allowed.
     """
+    for name, value in flatten(config.to_dict(), ".").items():
+        limited = not name.startswith(_UNLIMITED)
+        if isinstance(value, float) and (math.isnan(value) or limited and math.isinf(value)):
+            raise ConfigError(f"{name} is {value}; it must be a finite number.")
     for name in _POSITIVE:
         value = _get(config, name)
         if value is not None and not value > 0:  # NaN too
@@ -125,6 +138,12 @@ def validate(config: Any) -> None:
     for name, value in dtypes.items():
         if value not in ("float32", "bfloat16") and (value or name == "compute_dtype"):
             raise ConfigError(f"{name} is '{value}'; use 'float32' or 'bfloat16'.")
+    for part, settings in config.model.items():
+        for name in ("hidden", "latent_hidden"):
+            if not _are_widths(getattr(settings, "get", dict().get)(name, ())):
+                raise ConfigError(
+                    f"model.{part}.{name} is {settings[name]}; widths are positive whole numbers."
+                )
     sizes = tuple(config.model.latent_sizes)
     if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
         raise ConfigError(
@@ -133,6 +152,13 @@ def validate(config: Any) -> None:
         )
     for task in config.eval.tasks:
         _validate_task(config, task)
+
+
+def _are_widths(value: Any) -> bool:
+    """Whether these are positive whole numbers, or tuples of such."""
+    if isinstance(value, tuple | list):
+        return all(map(_are_widths, value))
+    return isinstance(value, int) and value > 0
 
 
 def _validate_task(config, task):
@@ -203,8 +229,7 @@ def validate_method(config: Any, method: Any) -> None:
         for attribute, words in METHOD_NEEDS.get(task, {}).items():
             if not getattr(method, attribute):
                 raise ConfigError(
-                    f"eval.tasks names {task}, but method '{method.name}' {words} (its "
-                    f"`{attribute}` is {getattr(method, attribute)}); leave it out."
+                    f"eval.tasks names {task}, but method '{method.name}' {words}; leave it out."
                 )
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import ebm_jax
+from configs import digits_hat
 from ebm_jax import export, methods
-from ebm_jax.errors import DataError
+from ebm_jax.compilation import jit_once
+from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.evaluate import open_context
 from ebm_jax.reporting import files
 from tests.test_train import tiny_config, trained_workdir
@@ -130,3 +132,19 @@ def test_interrupted_export_leaves_the_old_one(copy, monkeypatch):
         export.write_export(copy, tiny_config(), 50, state)
     assert (copy / "params.msgpack").read_bytes() == before
     assert json.loads((copy / "config.json").read_text())["step"] == 40
+
+
+def test_what_the_method_has_not_is_told_when_it_is_called(tmp_path):
+    config = digits_hat.get_config("quick")
+    config.model.energy.hidden, config.model.energy.halvings = (4,), 1
+    config.model.generator.hidden, config.hat.bank_size = (4, 4), 32
+    config.data.num_examples = 100
+    batch = {"image": np.zeros((2, 8, 8, 1), np.float32), "index": np.arange(2)}
+    state = jit_once(methods.build(config).init)(jax.random.key(0), batch)
+    export.write_export(tmp_path, config, 1, methods.inference_state(state))
+    model = export.load(tmp_path)
+    for name in ("posterior", "reconstruct"):
+        message = f"method 'hat' has no latents of an image, so no `{name}`"
+        with pytest.raises(ConfigError, match=message):
+            getattr(model, name)(batch["image"], jax.random.key(0))
+    assert model.log_score(batch["image"], jax.random.key(0)).shape == (2,)

@@ -112,6 +112,9 @@ def test_run_goes_on_with_its_own_first_stage_only(trained, tmp_path):
 
 def test_folders_without_an_export(tmp_path):
     c = refinement(tmp_path / "nothing")
+    with pytest.raises(DataError, match="nothing', but there is no such folder; name the workdir"):
+        first_stage.load(c, methods.build(c))
+    c = refinement(tmp_path)
     with pytest.raises(DataError, match="there is no export in"):
         first_stage.load(c, methods.build(c))
     unfinished = tmp_path / "unfinished"

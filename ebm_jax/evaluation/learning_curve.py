@@ -36,7 +36,7 @@ def run(context: Context) -> dict:
         "results": {
             f"{kind}@{step}": at[step]
             for kind, at in found.items()
-            for step in (steps[0], steps[-1])
+            for step in (steps[-1], steps[0])
         },
         "curves": {
             kind: dict(zip(map(str, steps), values.tolist(), strict=True))

@@ -36,16 +36,17 @@ def run(context: Context) -> dict:
         least = min(len(ours), len(theirs))
         found = _measured(context, _drawn(config, mine, least), _drawn(config, outside, least))
         equal |= {f"{name}/{score}": row for score, row in found.items()}
-        rest = _measured(context, mine, outside)
+        num_in, num_out = _natural(ours, theirs, context.eval_set, outsides[name])
+        rest = _measured(context, _drawn(config, mine, num_in), _drawn(config, outside, num_out))
         natural |= {f"{name}/{score}": row for score, row in rest.items()}
         sets[name] = {
             "data": outsides[name].name,
             "num_in": len(ours),
             "num_out": len(theirs),
             "num_each_of_equal_numbers": least,
-            "natural_prevalence": len(theirs) / (len(ours) + len(theirs)),
+            "natural_prevalence": num_out / (num_in + num_out),
         }
-        figures |= _draw(context, name, mine, outside, found)
+        figures |= _draw(context, name, mine, outside, found, least)
     shards.remove(context, "ood")
     return {
         "metric": "auroc",
@@ -128,8 +129,8 @@ def _advice(message: str) -> str:
 
 def _score_words(context: Context) -> str:
     config = context.config
-    if context.method.posterior is None:
-        return "score: the energy of the image, higher = out of distribution; "
+    if context.method.log_terms is None:
+        return "score: the energy of the image, −log p but for its constant; "
     energies = ""
     if context.method.layer_terms is not None:
         energies = ", and −F^{>k} = −Σ_{i>k} f_i(z_i)"
@@ -162,12 +163,20 @@ def energy_scores(terms: list[np.ndarray]) -> dict[str, np.ndarray]:
 
 def _scores(context, dataset, name, examples):
     """{score: [n]} of a set's examples."""
+    if context.method.log_terms is None:
+        return {"energy": -total(score_terms(context, "ood", dataset, name, examples))}
     layers = range(len(context.config.model.latent_sizes))
     terms = (score_terms(context, "ood", dataset, name, examples, k) for k in layers)
     scores = depth_scores([total(found) for found in terms])
     if context.method.layer_terms is None:
         return scores
     return scores | energy_scores(layer_terms(context, "ood", dataset, name, examples))
+
+
+def _natural(ours, theirs, inside, outside) -> tuple[int, int]:
+    """The largest numbers of scored examples that are to each other as the splits are."""
+    part = min(len(ours) / inside.num_examples, len(theirs) / outside.num_examples)
+    return tuple(max(round(part * side.num_examples), 1) for side in (inside, outside))
 
 
 def _drawn(config, scores, count):
@@ -196,10 +205,12 @@ def _measured(context, inside, outside):
 def _words(name: str) -> str:
     """`-L>1` as mathematics for matplotlib."""
     symbol, _, k = name.partition(">")
+    if not k:
+        return name
     return f"$\\mathrm{{LLR}}^{{>{k}}}$" if symbol == "LLR" else f"${symbol}^{{>{k}}}$"
 
 
-def _draw(context, name, inside, outside, found):
+def _draw(context, name, inside, outside, found, least):
     """Draws the areas and the histograms of one set; returns {file: caption}."""
     here = _short(context.eval_set.name)
     stem = f"ood_{name}"
@@ -213,7 +224,7 @@ def _draw(context, name, inside, outside, found):
             for metric in ("auroc", "auprc")
         },
         chance=0.5,
-        title=f"{name} (out) against {here} (in)",
+        title=f"{name} (out) against {here} (in), {least} of each",
     )
     plot_histogram_panels(
         context.folder / f"{stem}_scores.png",
@@ -224,8 +235,8 @@ def _draw(context, name, inside, outside, found):
         central=0.99,
     )
     return {
-        f"{stem}_detection.png": f"{here} (in) against {name} (out), equal numbers, with 95 % "
+        f"{stem}_detection.png": f"{here} (in) against {name} (out), {least} of each, with 95 % "
         "intervals; the line is chance.",
-        f"{stem}_scores.png": f"The scores of {here} (in) and {name} (out); the outermost half "
-        "per cent on either side is not drawn.",
+        f"{stem}_scores.png": f"The scores of {here} (in) and {name} (out), higher = out of "
+        "distribution; the outermost half per cent on either side is not drawn.",
     }

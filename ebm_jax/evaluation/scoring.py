@@ -87,16 +87,11 @@ def total(terms: Terms) -> np.ndarray:
 def scored(context: Context, *datasets: Any) -> list[np.ndarray]:
     """Which examples of the splits the detection tasks score: indices, ascending, of each.
 
-    At most `eval.num_detection` of the largest split, as large a part of the others, and always the
-    same ones, drawn at random: prevalences stay what they are.
+    At most `eval.num_detection` of each, always the same ones, drawn at random.
     """
     sizes = [dataset.num_examples for dataset in datasets]
-    limit = context.config.eval.num_detection or max(sizes)
-    part = min(1.0, limit / max(sizes))
-    return [
-        np.sort(np.random.default_rng(0).permutation(size)[: max(round(part * size), 1)])
-        for size in sizes
-    ]
+    limit = context.config.eval.num_detection
+    return [np.sort(np.random.default_rng(0).permutation(size)[:limit]) for size in sizes]
 
 
 def draws_words(context: Context) -> str:

@@ -96,6 +96,8 @@ def build_critic(config, name: str, *, pool: str, bias: bool = False) -> Net:
     cfg = config.model[name]
     padded = to_power_of_two(config.data.image_size).padded
     widths = tuple(cfg.hidden)
+    if not widths:
+        raise ConfigError(f"model.{name}.hidden is (); give one width for each residual block.")
     if not 0 <= cfg.halvings <= min(len(widths), padded.bit_length() - 1):
         raise ConfigError(
             f"model.{name}.halvings is {cfg.halvings}; use at most one per width of "
@@ -139,6 +141,8 @@ def _generator(config, side, channels, dtype):
     hidden = tuple(cfg.hidden)
     if len(sizes) != 1:
         raise ConfigError(f"model.latent_sizes is {sizes}, but Hat EBM has one layer of latents.")
+    if not cfg.out_factor > 0:
+        raise ConfigError(f"model.generator.out_factor is {cfg.out_factor}; it must be positive.")
     if cfg.kind == "resnet":
         if len(hidden) < 2 or side < 2 ** (len(hidden) - 1):
             raise ConfigError(

@@ -156,8 +156,9 @@ def test_number_of_examples_is_a_setting(context):
     context.config.eval.num_detection = 90
     result = ood.run(context)
     found = result["sets"]["out"]
-    assert (found["num_in"], found["num_out"], result["num_samples"]) == (90, 36, 126)
-    assert result["sets"]["out"]["natural_prevalence"] == 120 / 420
+    assert (found["num_in"], found["num_out"], result["num_samples"]) == (90, 90, 180)
+    assert found["num_each_of_equal_numbers"] == 90
+    assert found["natural_prevalence"] == 120 / 420  # of 90 and 36 of them
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_ood_is_by_the_energy_alone(context):
     config.eval.ood_data, config.eval.num_detection = ("noise",), 300
     context = context._replace(config=config)
     result = ood.run(context)
-    assert list(result["results"]) == ["noise/-L>0"]
+    assert list(result["results"]) == ["noise/energy"]
     assert "score: the energy" in result["protocol"] and "no latents inferred" in result["protocol"]
     (inside, outside) = (context.eval_set, ood.open_outsides(config)["noise"])
     examined = scored(context, inside, outside)
@@ -101,7 +101,7 @@ def test_ood_is_by_the_energy_alone(context):
         score = context.method.log_score(context.state, images, jax.random.key(0), index)
         energies.append(-np.asarray(score))
     above = energies[1][:, None] > energies[0][None]
-    found = result["natural_numbers"]["noise/-L>0"]["auroc"]
+    found = result["equal_numbers"]["noise/energy"]["auroc"]
     assert found == pytest.approx(above.mean(), abs=1e-6)
 
 
