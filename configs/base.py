@@ -196,6 +196,8 @@ def finish(c: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigD
     c.eval.partition_chains = 100
     c.eval.iwae_samples = 200
     c.eval.hierarchy_samples = 100
+    if "control_samples" in c.eval:
+        c.eval.control_samples = 100
     c.eval.num_detection = 200
     c.eval.classifier_images = 500
     c.eval.bootstrap = 200

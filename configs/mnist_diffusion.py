@@ -13,5 +13,5 @@ from configs import base, mnist_nvae, stages
 def get_config(variant: str = "full"):
     c = mnist_nvae.get_config()
     stages.diffusion(c)
-    c.train.num_steps = 1_500
+    stages.on_small_images(c, chain=15, step_size=0.05)
     return base.finish(c, variant)

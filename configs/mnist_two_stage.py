@@ -13,6 +13,5 @@ from configs import base, mnist_nvae, stages
 def get_config(variant: str = "full"):
     c = mnist_nvae.get_config()
     stages.joint(c)
-    c.sampler.prior.num_steps = 90  # as many as the diffusion's 3 × 30
-    c.train.num_steps = 1_500
+    stages.on_small_images(c, chain=45, step_size=0.3)  # as many steps as the diffusion's 3 × 15
     return base.finish(c, variant)

@@ -24,6 +24,20 @@ def diffusion(c: ml_collections.ConfigDict) -> None:
         c.model.energy.hidden = (128,)
 
 
+def on_small_images(c, *, chain: int, step_size: float) -> None:
+    """Settings of a thousand updates on the deep model of 28-pixel images.
+
+    Args:
+      c: a config of energies on it.
+      chain: Langevin steps, of each level in a diffusion.
+      step_size: of them.
+    """
+    c.sampler.prior.num_steps, c.sampler.prior.step_size = chain, step_size
+    c.optim.energy.learning_rate = 3e-4
+    c.train.num_steps = 1_000
+    c.train.ema_decay = 0.995
+
+
 def control(c, attributes, *, layers=()) -> None:
     """Couples attributes with the latents (ICML 2024), so that samples can be asked for by them.
 

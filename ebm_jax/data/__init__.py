@@ -5,6 +5,7 @@ serves them by index, `order` says which indices form batch k, `pipeline` makes 
 `prefetching` makes them ahead of time. Nothing here imports JAX or TensorFlow.
 """
 
+from ebm_jax.data import attributes
 from ebm_jax.data.dataset import Dataset, open_dataset
 from ebm_jax.data.order import batch_indices
 from ebm_jax.data.pipeline import Batch, describe, eval_batches, make_batch
@@ -14,6 +15,7 @@ from ebm_jax.data.transform import to_float, to_uint8
 __all__ = [
     "Batch",
     "Dataset",
+    "attributes",
     "batch_indices",
     "describe",
     "eval_batches",

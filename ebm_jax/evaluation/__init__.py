@@ -3,6 +3,7 @@
 from ebm_jax.evaluation import (
     anomaly,
     chains,
+    control,
     diagnostics,
     fid_task,
     generation,
@@ -25,6 +26,7 @@ from ebm_jax.evaluation import (
 TASKS = {
     "anomaly": anomaly.run,
     "chains": chains.run,
+    "control": control.run,
     "diagnostics": diagnostics.run,
     "fd_classifier": generation.run,
     "fid": fid_task.run,
@@ -69,6 +71,7 @@ _ONE_TARGET = {"one_target": "draws samples through several densities"}
 # What a method must have for a task: its attributes, and what to say of a method without.
 METHOD_NEEDS = {
     "anomaly": {"log_score": "has no density of an image"},
+    "control": {"control": "couples no attributes with its latents"},
     "diagnostics": _LAYERS | _ONE_TARGET,
     "likelihood": {"evidence": "has no density of images to integrate"},
     "ood": {"log_score": "has no density of an image"},
@@ -97,6 +100,7 @@ LONG = ("chains", "diagnostics", "latent_scatter")
 
 # What tasks check before training: (config, training images) → None.
 CHECKS = {
+    "control": control.check,
     "diagnostics": lambda config, _: diagnostics.step_sizes(config),
     "fid": fid_task.check,
     "learning_curve": yardstick.check,

@@ -18,7 +18,7 @@ def check_layers(context: Context, task: str) -> None:
     """Raises ConfigError unless the method's latents are layers with maps to images."""
     if context.method.maps is None:
         raise ConfigError(
-            f"method '{context.method.name}' has no layers of latents (its `maps` is None); leave "
+            f"method '{context.method.name}' has no layers of latents; leave "
             f"'{task}' out of eval.tasks."
         )
 

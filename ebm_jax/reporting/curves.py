@@ -287,7 +287,7 @@ def plot_profile(
         if spread is not None:
             lower, upper = band_of(mean, spread, name)
             axes.fill_between(places, lower, upper, color=style["color"], alpha=0.16, linewidth=0)
-    if x is None:
+    if x is None or np.issubdtype(np.asarray(x).dtype, np.integer):
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.margins(x=0.02)
     draw_legend(axes, list(profiles))

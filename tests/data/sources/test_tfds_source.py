@@ -101,7 +101,7 @@ def test_prepared_as_tfrecord(write_tfds, make_config, toy):
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("mnits", "There is no data set 'mnits', .*: set data.name to mnist or"),
+        ("mnits", "There is no data set 'mnits', .*: set data.name to mnist"),
         ("qqqqqq", "There is no data set 'qqqqqq', .*: correct data.name"),
         ("celeb_a_hq/257", "'celeb_a_hq' has no configuration '257': .* celeb_a_hq/256"),
         ("mnist/x", "'mnist' has no configuration 'x'"),

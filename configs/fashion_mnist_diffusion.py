@@ -1,0 +1,17 @@
+"""Diffusion EBM, T = 3, on the deep model of `fashion_mnist_nvae` (ICML 2024).
+
+TFDS_DATA_DIR=… \\
+python -m ebm_jax.main --config configs/fashion_mnist_diffusion.py \\
+--workdir runs/fashion_mnist_diffusion --config.train.first_stage=runs/fashion_mnist_nvae
+
+Not run yet.
+"""
+
+from configs import base, fashion_mnist_nvae, stages
+
+
+def get_config(variant: str = "full"):
+    c = fashion_mnist_nvae.get_config()
+    stages.diffusion(c)
+    stages.on_small_images(c, chain=15, step_size=0.05)
+    return base.finish(c, variant)

@@ -1,0 +1,17 @@
+"""Joint EBM prior on the deep model of `fashion_mnist_nvae` (CVPR 2023, two stages).
+
+TFDS_DATA_DIR=… \\
+python -m ebm_jax.main --config configs/fashion_mnist_two_stage.py \\
+--workdir runs/fashion_mnist_two_stage --config.train.first_stage=runs/fashion_mnist_nvae
+
+Not run yet.
+"""
+
+from configs import base, fashion_mnist_nvae, stages
+
+
+def get_config(variant: str = "full"):
+    c = fashion_mnist_nvae.get_config()
+    stages.joint(c)
+    stages.on_small_images(c, chain=45, step_size=0.3)  # as many steps as the diffusion's 3 × 15
+    return base.finish(c, variant)
