@@ -48,6 +48,7 @@ TASKS = {
 # Tasks that compare samples by their Fréchet distance, and the setting with their number.
 JUDGED = {
     "chains": "long_chain_samples",
+    "control": "control_samples",
     "fd_classifier": "num_samples",
     "learning_curve": "num_samples",
     "refinement": "num_samples",

@@ -1,0 +1,164 @@
+"""Samples by attributes: a target known in closed form, what stays, what the coupling learns."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import digits_control, digits_hvae, digits_two_stage, stages
+from ebm_jax import data, methods
+from ebm_jax.compilation import jit_once
+from ebm_jax.densities.coupling import log_prob, marginal
+from ebm_jax.errors import ConfigError
+from ebm_jax.methods import latent_model
+from ebm_jax.models import backbones, energies
+from tests.methods.test_second_stages import narrow
+
+ATTRIBUTES = (("class", 10), ("thickness", 3))
+
+
+def joint_config():
+    c = digits_two_stage.get_config()
+    stages.control(c, ATTRIBUTES)
+    return c
+
+
+def prepared(c, batch_size=16):
+    narrow(c, train__first_stage="runs/first")
+    c.coupling.hidden = (8,)
+    c.data.batch_size = batch_size
+    return c
+
+
+@pytest.fixture(scope="module")
+def batch():
+    c = prepared(joint_config())
+    dataset = data.open_dataset(c.data, "train")
+    data.describe(c.data, dataset)
+    return data.make_batch(dataset, c.data, 0, 0)
+
+
+@pytest.fixture(scope="module")
+def first(batch):
+    method = methods.build(narrow(digits_hvae.get_config()))
+    return methods.inference_state(jit_once(method.init)(jax.random.key(7), batch))
+
+
+def begun(c, batch, first):
+    method = methods.build(prepared(c))
+    return method, jit_once(method.init)(jax.random.key(1), batch, first)
+
+
+def test_asked_for_by_linear_logits_a_layer_is_a_shifted_gaussian(batch, first):
+    """With F = Wz + b and no other energy p(z|y) ∝ exp(W_y z) N(z; 0, I) = N(W_y, I)."""
+    c = joint_config()
+    prepared(c)
+    c.coupling.hidden, c.coupling.layers = (), ((2,), (1,))
+    c.sampler.prior.num_steps, c.sampler.prior.step_size = 200, 0.3
+    method = methods.build(c)
+    state = methods.inference_state(jit_once(method.init)(jax.random.key(1), batch, first))
+    weights = np.random.default_rng(0).normal(size=(8, 10)).astype(np.float32)
+    (kernel,) = [p for p in jax.tree.leaves(state.params["coupling"]["attribute_1"]) if p.ndim == 2]
+    assert kernel.shape == weights.shape
+    params = jax.tree.map(jnp.zeros_like, state.params["coupling"])
+    layer = {"Dense_0": {"kernel": jnp.asarray(weights), "bias": jnp.ones(10)}}
+    coupled = {**params, "attribute_1": layer}
+    state = state._replace(params={**state.params, "coupling": coupled})
+    count = 4000
+    values = np.tile(np.array([[3, -1]], np.int32), (count, 1))
+    request = methods.compiled(method).control.request
+    images, z = request(state, jax.random.key(0), np.arange(count), values)
+    assert images.shape == (count, 8, 8, 1)
+    variance = 1 / (1 - 0.3**2 / 4)  # of the discretised chain
+    np.testing.assert_allclose(np.mean(z[1], 0), weights[:, 3], atol=4 * (variance / count) ** 0.5)
+    np.testing.assert_allclose(np.cov(z[1].T), variance * np.eye(8), atol=0.12)
+    # Whatever value will do: the mixture of all of them, whose mean is that of W_y by their mass.
+    _, z = request(state, jax.random.key(0), np.arange(count), 0 * values - 1)
+    mass = np.exp(0.5 * (weights**2).sum(0))
+    mean = weights @ (mass / mass.sum())
+    assert np.abs(np.mean(z[1], 0) - weights[:, 3]).max() > 0.5
+    u = methods.compiled(method).maps.to_u(state, z)
+    assert np.abs(np.mean(u[0], 0)).max() < 0.1
+    assert np.linalg.norm(np.mean(z[1], 0) - mean) < 0.75 * np.linalg.norm(mean)
+
+
+@pytest.mark.parametrize("build", [joint_config, digits_control.get_config])
+def test_layers_that_are_kept_keep_their_u(build, batch, first):
+    method, state = begun(build(), batch, first)
+    state = methods.inference_state(state)
+    method = methods.compiled(method)
+    count = 5
+    anything = np.full((count, 2), -1, np.int32)
+    wanted = np.tile(np.array([[4, 2]], np.int32), (count, 1))
+    index = np.arange(count)
+    _, z = method.control.request(state, jax.random.key(0), index, anything)
+    u = method.maps.to_u(state, z)
+    for moved in ((0,), (1,)):
+        _, changed = method.control.request(state, jax.random.key(2), index, wanted, 1.0, z, moved)
+        found = method.maps.to_u(state, changed)
+        kept = 1 - moved[0]
+        np.testing.assert_allclose(found[kept], u[kept], atol=1e-4)
+        assert np.abs(found[moved[0]] - u[moved[0]]).min(1).max() > 1e-3
+
+
+@pytest.mark.parametrize("build", [joint_config, digits_control.get_config])
+def test_a_sample_is_the_same_in_any_company(build, batch, first):
+    method, state = begun(build(), batch, first)
+    state = methods.inference_state(state)
+    request = methods.compiled(method).control.request
+    values = np.array([[1, 0], [2, -1], [-1, 2], [3, 1]], np.int32)
+    images, _ = request(state, jax.random.key(0), np.arange(4), values)
+    again, _ = request(state, jax.random.key(0), np.array([3, 1]), values[[3, 1]])
+    np.testing.assert_allclose(again, images[np.array([3, 1])], atol=1e-5)
+    stronger, _ = request(state, jax.random.key(0), np.arange(4), values, 20.0)
+    assert np.abs(stronger - images).max() > 1e-4
+
+
+@pytest.mark.parametrize("build", [joint_config, digits_control.get_config])
+def test_the_coupling_learns_beside_the_energies_and_the_backbone_stays(build, batch, first):
+    c = build()
+    c.optim.coupling.algorithm, c.optim.coupling.learning_rate = "sgd", 1.0
+    method, state = begun(c, batch, first)
+    after, metrics = jax.jit(method.update)(state, batch, jax.random.key(3))
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), state.params, after.params)
+    for group in ("generator", "prior", "inference"):
+        assert max(jax.tree.leaves(moved[group])) == 0
+    assert min(jax.tree.leaves(moved["coupling"])) > 0
+    assert {"coupling/log_prob", "coupling/accuracy_class", "coupling/accuracy_thickness"} <= {
+        *metrics
+    }
+    assert np.isfinite(metrics["coupling/log_prob"]) and metrics["coupling/log_prob"] < 0
+
+
+def test_the_loss_is_of_the_likelihood_of_images_with_their_attributes(batch, first):
+    """−(E⁺[Σ_a F_a(z)_{y_a}] − E⁻[Σ_a log Σ_y exp F_a(z)_y]) with the weight 1."""
+    c = prepared(joint_config())
+    parts = latent_model.build_parts(c, backbones.build, energies.one_per_layer, second_stage=True)
+    method = methods.build(c)
+    params = jit_once(method.init)(jax.random.key(1), batch, first).params
+    rng = np.random.default_rng(0)
+    positive, negative = (
+        tuple(jnp.asarray(rng.normal(size=(16, size)), jnp.float32) for size in (16, 8))
+        for _ in range(2)
+    )
+    found, _ = parts.coupling_loss(params, batch, positive, negative)
+    ours, theirs = (parts.coupling.logits(params["coupling"], z) for z in (positive, negative))
+    labels = batch["attributes"]
+    told = sum(
+        np.take_along_axis(np.asarray(f), labels[:, [a]], 1)[:, 0] for a, f in enumerate(ours)
+    )
+    expected = np.mean(marginal(theirs)) - np.mean(told)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    c.coupling.weight = 3.0
+    parts = latent_model.build_parts(c, backbones.build, energies.one_per_layer, second_stage=True)
+    heavier, _ = parts.coupling_loss(params, batch, positive, negative)
+    np.testing.assert_allclose(heavier - found, -2 * np.mean(log_prob(ours, labels)), rtol=1e-4)
+
+
+def test_attributes_need_a_first_stage():
+    c = digits_hvae.get_config()
+    stages.control(c, ATTRIBUTES)
+    with pytest.raises(
+        ConfigError, match="attributes are coupled with the latents of a first stage"
+    ):
+        methods.build(c)
