@@ -207,8 +207,8 @@ def validate_with_data(config: Any, dataset: Any) -> None:
             "channels; leave it out, e.g. --config.eval.tasks=\"('chains', 'reconstruction')\"."
         )
     for task, setting in JUDGED.items():
-        count = config.eval[setting]
-        if task in config.eval.tasks and judged and count <= FEATURE_WIDTH:
+        count = config.eval[setting] if task in config.eval.tasks else None
+        if judged and count is not None and count <= FEATURE_WIDTH:
             raise ConfigError(
                 f"eval.{setting} is {count}, but task {task} needs at least {FEATURE_WIDTH + 1} "
                 "samples for a covariance of full rank."
