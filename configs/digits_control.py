@@ -12,4 +12,5 @@ from configs import base, digits_diffusion, stages
 def get_config(variant: str = "full"):
     c = digits_diffusion.get_config()
     stages.control(c, (("class", 10), ("thickness", 3)))
+    c.train.num_steps = 3_500
     return base.finish(c, variant)

@@ -51,7 +51,7 @@ def control(c, attributes, *, layers=()) -> None:
     # weight: of −log p(y|z) in the loss
     c.coupling = ml_collections.ConfigDict(dict(hidden=(256, 256), layers=layers, weight=1.0))
     c.optim.coupling = base.network_optimiser(1e-3)
-    c.eval.guidance = 1.0  # weight of log p(y|z) when sampling
+    c.eval.guidance = 5.0  # weight of log p(y|z) when sampling
     c.eval.control_samples = 1000  # of each attribute, and of all together
     c.eval.tasks = ("control", *c.eval.tasks)
 

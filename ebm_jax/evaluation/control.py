@@ -206,7 +206,7 @@ def _read(context, judge, images) -> np.ndarray:
         data.attributes.configured(config.data), _edges(config), strict=True
     ):
         if name == "class":
-            columns.append(predict(judge.params, images))
+            columns.append(predict(judge.params, np.nan_to_num(images)))  # a chain may blow up
         else:
             columns.append(np.digitize(data.attributes.MEASURED[name](pixels), cuts))
     return np.stack(columns, axis=1)
