@@ -33,6 +33,7 @@ def on_small_images(c, *, chain: int, step_size: float) -> None:
       step_size: of them.
     """
     c.sampler.prior.num_steps, c.sampler.prior.step_size = chain, step_size
+    c.eval.long_chain_steps = 10 * chain  # 2 500 at each level would take hours
     c.optim.energy.learning_rate = 3e-4
     c.train.num_steps = 1_000
     c.train.ema_decay = 0.995
