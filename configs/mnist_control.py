@@ -4,7 +4,7 @@ TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/mnist_control.py --workdir runs/mnist_control \\
 --config.train.first_stage=runs/mnist_nvae
 
-Not run yet.
+Not run yet to its end.
 """
 
 from configs import base, mnist_diffusion, stages

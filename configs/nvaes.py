@@ -58,7 +58,7 @@ def nvae(
 
 
 def on_small_images(name: str) -> ml_collections.ConfigDict:
-    """A backbone for a set of 28-pixel grey images that two cores train in an hour."""
+    """A backbone for a set of 28-pixel grey images that one core trains in half an hour."""
     c = nvae(
         *(name, 28, 1),
         scales=(2, 1),

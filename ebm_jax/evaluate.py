@@ -40,7 +40,7 @@ def open_context(
         )
     train_set = data.open_dataset(config.data, config.data.train_split)
     eval_set = data.open_dataset(config.data, config.data.eval_split)
-    data.describe(config.data, train_set)
+    data.fill_in(config.data, train_set)
     provenance.check_same_run(config, workdir)
     method = methods.build(config)
     batch = data.make_batch(train_set, config.data, config.seed, 0)

@@ -63,13 +63,14 @@ def _controlled(control: Control, by_index: dict) -> Control:
     split: dict[Any, Any] = {}  # one compiled function per choice of layers
 
     def request(state, key, index, values, guidance=1.0, kept=None, moved=None):
-        if moved not in split:
-            split[moved] = parallel.over_examples(
+        name = moved, kept is None
+        if name not in split:
+            split[name] = parallel.over_examples(
                 lambda *arguments: control.request(*arguments, moved=moved),
                 in_axes=(None, None, 0, 0, None, None if kept is None else 0),
                 out_axes=0,
             )
-        return split[moved](state, key, index, values, guidance, kept)
+        return split[name](state, key, index, values, guidance, kept)
 
     return Control(request, parallel.over_examples(control.log_probs, **by_index))
 

@@ -49,7 +49,7 @@ def _train(config, workdir):
     with Preemption() as preemption:
         dataset = data.open_dataset(config.data, config.data.train_split)
         validate_with_data(config, dataset)
-        data.describe(config.data, dataset)
+        data.fill_in(config.data, dataset)
         validate_method(config, methods.build(config))
         train(config, workdir, preemption)
         print_summary(evaluate(config, workdir, preemption, again=False), workdir)
@@ -79,7 +79,7 @@ def _dry_run(config, _):
     """Everything up to the first step, and nothing written."""
     parallel.check_batch_size(config.data.batch_size, config.train.accumulate)
     dataset = data.open_dataset(config.data, config.data.train_split)
-    data.describe(config.data, dataset)
+    data.fill_in(config.data, dataset)
     method = methods.build(config)
     first_stage.check(config, method)
     first = first_stage.load(config, method).state if config.train.first_stage else None

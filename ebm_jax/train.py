@@ -80,7 +80,7 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
 def _train(config: Any, workdir: Path, preemption: Preemption) -> int:
     dataset = data.open_dataset(config.data, config.data.train_split)
     preview = data.open_dataset(config.data, config.data.eval_split)
-    data.describe(config.data, dataset)
+    data.fill_in(config.data, dataset)
     provenance.check_same_run(config, workdir, training=True)
     method = methods.build(config, axis_name=parallel.AXIS)
     first_stage.check(config, method)

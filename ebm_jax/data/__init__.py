@@ -8,7 +8,7 @@ serves them by index, `order` says which indices form batch k, `pipeline` makes 
 from ebm_jax.data import attributes
 from ebm_jax.data.dataset import Dataset, open_dataset
 from ebm_jax.data.order import batch_indices
-from ebm_jax.data.pipeline import Batch, describe, eval_batches, make_batch
+from ebm_jax.data.pipeline import Batch, eval_batches, fill_in, make_batch
 from ebm_jax.data.prefetching import prefetch
 from ebm_jax.data.transform import to_float, to_uint8
 
@@ -17,8 +17,8 @@ __all__ = [
     "Dataset",
     "attributes",
     "batch_indices",
-    "describe",
     "eval_batches",
+    "fill_in",
     "make_batch",
     "open_dataset",
     "prefetch",

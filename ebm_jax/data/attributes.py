@@ -143,6 +143,12 @@ def _check(dataset, name, count):
             raise DataError(
                 f"data.attributes names class, but {dataset.name} has no labels; leave it out."
             )
+        present = len(np.unique(dataset.labels[dataset.labels >= 0]))
+        if present < found:
+            raise ConfigError(
+                f"data.attributes names class, but {dataset.name} has examples of {present} of its "
+                f"{found} classes; leave out class, or data.classes and data.held_out_class."
+            )
     else:
         dataset.read_attribute(name)  # or the error that says which there are
         found = 2

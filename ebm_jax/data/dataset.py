@@ -182,10 +182,10 @@ def open_source(name: str, split: str, shape: tuple[int, int, int]) -> Source:
 
 def _read_attribute(source: Source, name: str) -> np.ndarray:
     if name not in source.attributes:
-        known = ", ".join(source.attributes) or "none of its own"
+        own = f", or one of its own: {', '.join(source.attributes)}" if source.attributes else ""
         raise DataError(
-            f"data.attributes names '{name}', but the attributes of {source.name} are: class, "
-            f"thickness, slant, {known}; use one of these."
+            f"data.attributes names '{name}', which {source.name} has not; use class, where images "
+            f"are grey thickness or slant{own}."
         )
     return source.read_attribute(name, np.arange(source.num_examples))
 

@@ -70,7 +70,7 @@ def make_batch(
     return batch
 
 
-def describe(data_config: ml_collections.ConfigDict, dataset: Dataset) -> None:
+def fill_in(data_config: ml_collections.ConfigDict, dataset: Dataset) -> None:
     """Fills in what a config says of its training split: `num_examples`, `attribute_edges`.
 
     Args:

@@ -21,6 +21,7 @@ from ebm_jax.evaluation.wording import prior_words, weights_words
 from ebm_jax.reporting.grids import image_grid, save_png
 
 ANY = -1  # the value of an attribute that is not asked for
+_UNREADABLE = -2  # what is read from an image of a chain that has blown up
 _COLUMNS = 10
 _MOST_ROWS = 10
 
@@ -78,6 +79,10 @@ def check(config: Any, dataset: Any) -> None:
     if not attributes:
         raise ConfigError(
             "eval.tasks names control, but data.attributes is (); name what samples are asked for."
+        )
+    if not config.eval.control_samples > 0:
+        raise ConfigError(
+            f"eval.control_samples is {config.eval.control_samples}; it must be positive."
         )
     for name, _ in attributes:
         readable = is_judged(dataset) if name == "class" else name in data.attributes.MEASURED
@@ -141,7 +146,8 @@ def _in_layers(context, judge, attributes, a, layers):
     after, _ = sampled(context, f"{name}/moved", values, kept=z, moved=layers)
     was, now = (_read(context, judge, images) for images in (before, after))
     others = [b for b in range(len(attributes)) if b != a]
-    kept = {attributes[b][0]: float((was[:, b] == now[:, b]).mean()) for b in others}
+    same = (was == now) & (was != _UNREADABLE)
+    kept = {attributes[b][0]: float(same[:, b].mean()) for b in others}
     accuracy = float((now[:, a] == values[:, a]).mean())
     change = {"layers": [i + 1 for i in layers], "kept": kept}
     file = f"control_{name}_in_its_layers.png"
@@ -198,7 +204,7 @@ def _edges(config):
 
 
 def _read(context, judge, images) -> np.ndarray:
-    """The attributes of images [n, H, W, C] in the data's range, int [n, A]."""
+    """The attributes of images [n, H, W, C] in the data's range, int [n, A]; −2 if not finite."""
     config = context.config
     pixels = data.to_uint8(np.nan_to_num(images), config.data.range)
     columns = []
@@ -206,17 +212,20 @@ def _read(context, judge, images) -> np.ndarray:
         data.attributes.configured(config.data), _edges(config), strict=True
     ):
         if name == "class":
-            columns.append(predict(judge.params, np.nan_to_num(images)))  # a chain may blow up
+            columns.append(predict(judge.params, np.nan_to_num(images)))
         else:
             columns.append(np.digitize(data.attributes.MEASURED[name](pixels), cuts))
-    return np.stack(columns, axis=1)
+    finite = np.isfinite(images).all((1, 2, 3))
+    return np.where(finite[:, None], np.stack(columns, axis=1), _UNREADABLE)
 
 
 def _readers(context, judge, attributes) -> dict[str, dict[str, float]]:
     """On test images: how often the coupling's p(y|z), z of q, is right, and the classifier."""
     config, dataset = context.config, context.eval_set
-    count = min(config.eval.control_samples, dataset.num_examples)
-    examples, size = np.arange(count), min(config.eval.batch_size, count)
+    order = np.random.default_rng(0).permutation(dataset.num_examples)
+    examples = np.sort(order[: config.eval.control_samples])
+    count = len(examples)
+    size = min(config.eval.batch_size, count)
     key = task_key(context, "control/test")
     values = data.attributes.values_of(dataset, attributes, _edges(config))[examples]
     told: list[Any] = []

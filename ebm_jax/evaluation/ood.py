@@ -26,27 +26,26 @@ def run(context: Context) -> dict:
     """AUROC and AUPRC of each score for every k and set, equal and natural numbers."""
     config = context.config
     outsides = open_outsides(config)
-    pairs = {name: scored(context, context.eval_set, out) for name, out in outsides.items()}
-    examined = max((ours for ours, _ in pairs.values()), key=len)  # the others are parts of it
-    inside = _scores(context, context.eval_set, "in", examined)
+    (ours,) = scored(context, context.eval_set)
+    inside = _scores(context, context.eval_set, "in", ours)
     equal, natural, sets, figures = {}, {}, {}, {}
-    for name, (ours, theirs) in pairs.items():
-        mine = {score: values[np.isin(examined, ours)] for score, values in inside.items()}
-        outside = _scores(context, outsides[name], f"out_{name}", theirs)
+    for name, dataset in outsides.items():
+        (theirs,) = scored(context, dataset)
+        outside = _scores(context, dataset, f"out_{name}", theirs)
         least = min(len(ours), len(theirs))
-        found = _measured(context, _drawn(config, mine, least), _drawn(config, outside, least))
+        found = _measured(context, _drawn(config, inside, least), _drawn(config, outside, least))
         equal |= {f"{name}/{score}": row for score, row in found.items()}
-        num_in, num_out = _natural(ours, theirs, context.eval_set, outsides[name])
-        rest = _measured(context, _drawn(config, mine, num_in), _drawn(config, outside, num_out))
+        num_in, num_out = _natural(ours, theirs, context.eval_set, dataset)
+        rest = _measured(context, _drawn(config, inside, num_in), _drawn(config, outside, num_out))
         natural |= {f"{name}/{score}": row for score, row in rest.items()}
         sets[name] = {
-            "data": outsides[name].name,
+            "data": dataset.name,
             "num_in": len(ours),
             "num_out": len(theirs),
             "num_each_of_equal_numbers": least,
             "natural_prevalence": num_out / (num_in + num_out),
         }
-        figures |= _draw(context, name, mine, outside, found, least)
+        figures |= _draw(context, name, inside, outside, found, least)
     shards.remove(context, "ood")
     return {
         "metric": "auroc",
@@ -54,9 +53,9 @@ def run(context: Context) -> dict:
         "equal_numbers": equal,
         "natural_numbers": natural,
         "sets": sets,
-        "num_samples": len(examined) + sum(found["num_out"] for found in sets.values()),
+        "num_samples": len(ours) + sum(found["num_out"] for found in sets.values()),
         "protocol": (
-            f"in: {len(examined)} images of {context.eval_set.name} {context.eval_set.split}; out: "
+            f"in: {len(ours)} images of {context.eval_set.name} {context.eval_set.split}; out: "
             + ", ".join(f"{found['num_out']} of {found['data']}" for found in sets.values())
             + f", split {config.eval.ood_split} (centre square, the model's size); as many of "
             f"either as of the smaller side; {_score_words(context)}{draws_words(context)}; "

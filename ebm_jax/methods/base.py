@@ -154,7 +154,7 @@ class Method(NamedTuple):
       advice: what to change when training diverges, as the end of a sentence.
       log_terms: (state, images, key, index, k=0) → {name: [B]}, the terms whose sum is `log_score`.
       layer_terms: (state, images, key, index) → {"layer_1": f_1(z_1) [B], …}, z of the posterior;
-        None where no layer has an energy of its own.
+        None where no layer has an energy of its own. A coupling's marginal is not among them.
       evidence: what log Z and log p(x) are estimated with, or None where there is no such density.
       maps: between latents and images, or None where latents are no tuple of layers.
       control: samples by attributes, or None.

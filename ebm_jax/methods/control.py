@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ebm_jax import randomness
 from ebm_jax.densities.coupling import log_prob
 from ebm_jax.densities.hierarchical import Latents
+from ebm_jax.errors import ConfigError
 from ebm_jax.methods.base import Control, InferenceState
 from ebm_jax.methods.latent_model import LatentModel
 
@@ -26,7 +27,9 @@ def build(
       tilt: (params, z, *t) → F(z) or F(z, t), [B].
       run: (keys, tilt of u, start) → u, the end of the method's chains from u = `start` on the tilt
         times N(0, I); its tilt takes (u) or (u, t).
-      noised: (u, t, noise) → u at level t of a diffusion; None for a method without levels.
+      noised: (u, t, noise) → u at level t of a diffusion; None for a method without levels. Layers
+        that are kept stand at level t with one noise for all levels: right at each level, but no
+        draw of the whole way to it.
     """
     coupling, model, chains = parts.coupling, parts.model, parts.chains
     if coupling is None:
@@ -36,6 +39,8 @@ def build(
     def request(
         state: InferenceState, key, index, values, guidance=1.0, kept=None, moved=None
     ) -> tuple[jax.Array, Latents]:
+        if (kept is None) != (moved is None):
+            raise ConfigError("give `kept` and `moved` together, or neither.")
         params, _ = parts.normalised(*state)
         keys = randomness.per_example(key, index)
         prior = model.prior(params)

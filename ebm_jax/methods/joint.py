@@ -47,6 +47,14 @@ def build(
             f"model.generator.kind is '{config.model.generator.kind}', whose nets method 'nvae' "
             "learns; set method.stages to 2 and name such a run as train.first_stage."
         )
+    chain = config.sampler.prior
+    usual = (chain.space, chain.kernel, chain.legacy_log_sigma) == ("u", "langevin", False)
+    if parts.coupling is not None and not usual:
+        raise ConfigError(
+            f"sampler.prior has space '{chain.space}', kernel '{chain.kernel}' and "
+            f"legacy_log_sigma {chain.legacy_log_sigma}; samples by attributes take 'u', "
+            "'langevin' and False."
+        )
     advice = (
         "lower joint_learning_rate of optim.prior and the rate of optim.energy, or raise "
         "optim.energy_l2"

@@ -52,13 +52,14 @@ class LatentModel(NamedTuple):
       density: p(x, z), whose F is the sum of the terms, 0 without energies, and of the coupling's
         marginal.
       chains: on `density`.
-      second_stage: whether the energies alone learn, all else being a first stage's.
+      second_stage: whether energies and coupling alone learn, all else being a first stage's.
       normalised: (params, extra) → both: the parameters with the statistics that the nets have
         beside them, and with spectral normalisation applied where the config has it, once and
         outside of every chain.
       coupled: (params, z, *t) → the coupling's marginal [B], 0 without one.
-      coupling_loss: (params, batch, z⁺, z⁻, *t) → −(E⁺[∇ log p(y, z)] − E⁻[∇ log p(z)]) of the
-        coupling as a scalar, and its metrics; 0 without one.
+      coupling_loss: (params, batch, z⁺, z⁻, *t) → a scalar and its metrics, 0 without a coupling;
+        its gradient is −(E⁺[∇ Σ_a F_a(z)_{y_a}] − E⁻[∇ Σ_a log Σ_y exp F_a(z)_y]) where
+        `coupling.weight`, that of log p(y|z), is 1.
     """
 
     likelihood: Likelihood

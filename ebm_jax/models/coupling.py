@@ -40,7 +40,20 @@ def build(config, shapes: tuple[tuple[int, ...], ...], *, timed: bool = False) -
     attributes = tuple(config.data.get("attributes") or ())
     if not attributes:
         return None
+    if "coupling" not in config:
+        raise ConfigError(
+            "data.attributes is set, but the config has no group `coupling`; see "
+            "configs/stages.py, `control`."
+        )
     cfg = config.coupling
+    if timed and not cfg.hidden:
+        raise ConfigError("coupling.hidden is (); with levels give one width or more.")
+    if not all(isinstance(width, int) and width > 0 for width in cfg.hidden):
+        raise ConfigError(
+            f"coupling.hidden is {tuple(cfg.hidden)}; widths are positive whole numbers."
+        )
+    if not cfg.weight >= 0:
+        raise ConfigError(f"coupling.weight is {cfg.weight}; it must not be negative.")
     layers = _layers(cfg.layers, [name for name, _ in attributes], len(shapes))
     dtype = jnp.dtype(config.model.energy.compute_dtype or config.compute_dtype)
     net = TimedMLP if timed else MLP
@@ -73,6 +86,10 @@ def _layers(given, names, num_layers) -> list[tuple[int, ...]]:
         raise ConfigError(
             f"coupling.layers has {len(given)} entries for the attributes {', '.join(names)}; "
             "give layers for each, or () for all layers everywhere."
+        )
+    if not all(isinstance(of, tuple) and all(isinstance(i, int) for i in of) for of in given):
+        raise ConfigError(
+            f"coupling.layers is {given}; give a tuple of whole numbers for each attribute."
         )
     everything = tuple(range(1, num_layers + 1))
     found = [tuple(layers) or everything for layers in given] or [everything] * len(names)

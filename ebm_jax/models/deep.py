@@ -96,7 +96,7 @@ def build(
 def _patch(config, padded: int) -> int:
     """`model.generator.patch` for padded images of this side."""
     patch = config.model.generator.patch
-    if patch not in [1 << k for k in range(padded.bit_length())]:
+    if type(patch) is not int or patch not in [1 << k for k in range(padded.bit_length())]:
         raise ConfigError(
             f"model.generator.patch is {patch}; use a power of two of at most {padded} pixels, "
             "the side of the padded images."

@@ -51,7 +51,7 @@ def digits(make_config):
     config = make_config(name="digits", image_size=8, batch_size=40)
     config.attributes, config.attribute_edges = BOTH, None
     dataset = data.open_dataset(config, "train")
-    data.describe(config, dataset)
+    data.fill_in(config, dataset)
     return config, dataset
 
 
@@ -82,7 +82,7 @@ def test_batches_have_the_values_of_their_images(digits):
 def test_without_attributes_a_batch_has_none(make_config):
     config = make_config(name="digits", image_size=8, batch_size=8)
     dataset = data.open_dataset(config, "train")
-    data.describe(config, dataset)
+    data.fill_in(config, dataset)
     assert config.num_examples == dataset.num_examples
     assert "attributes" not in data.make_batch(dataset, config, 0, 0)
 
@@ -95,14 +95,14 @@ def test_without_attributes_a_batch_has_none(make_config):
         ((("slant", 1),), False, ConfigError, "give pairs of a name and its number of values, 2"),
         ((("slant", 2), ("slant", 3)), False, ConfigError, "one of them twice"),
         ((("slant", 2),), True, ConfigError, "names slant, which data.flip turns round"),
-        ((("Smiling", 2),), False, DataError, "names 'Smiling', but the attributes of digits are"),
+        ((("Smiling", 2),), False, DataError, "names 'Smiling', which digits has not; use class"),
     ],
 )
 def test_attributes_that_make_no_sense(make_config, given, flip, error, message):
     config = make_config(name="digits", image_size=8, flip=flip)
     config.attributes, config.attribute_edges = given, None
     with pytest.raises(error, match=message):
-        data.describe(config, data.open_dataset(config, "train"))
+        data.fill_in(config, data.open_dataset(config, "train"))
 
 
 def test_colour_and_unlabelled_images_lack_some(make_config, tmp_path):

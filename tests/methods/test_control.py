@@ -34,7 +34,7 @@ def prepared(c, batch_size=16):
 def batch():
     c = prepared(joint_config())
     dataset = data.open_dataset(c.data, "train")
-    data.describe(c.data, dataset)
+    data.fill_in(c.data, dataset)
     return data.make_batch(dataset, c.data, 0, 0)
 
 

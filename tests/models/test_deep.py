@@ -51,7 +51,7 @@ def built():
     return model, noisy(jit_once(model.init)(jax.random.key(0)))
 
 
-def test_with_patches_the_finest_nets_are_smaller_and_the_images_the_same():
+def test_with_patches_the_finest_nets_are_smaller_and_every_pixel_is_seen():
     changes = {"model.generator.patch": 2, "model.likelihood.kind": "gaussian"}
     model = deep.build(small_config(**changes), 3, with_inference=True)
     params = noisy(jit_once(model.init)(jax.random.key(0)))

@@ -114,8 +114,8 @@ def _builder(tfds, name: str, data_dir: str):
     try:
         return tfds.builder(name, data_dir=data_dir)
     except tfds.core.registered.DatasetNotFoundError as error:
-        here = {*_folders_in(data_dir), "digits", "noise"}  # what is there comes first
-        near = difflib.get_close_matches(name, here) or difflib.get_close_matches(name, known)
+        prepared = difflib.get_close_matches(name, _folders_in(data_dir))
+        near = prepared or difflib.get_close_matches(name, {*known, "digits", "noise"})
         hint = f"set data.name to {' or '.join(near)}, say" if near else "correct data.name"
         raise DataError(
             f"There is no data set {name!r}, neither in tfds {tfds.__version__} nor in "
