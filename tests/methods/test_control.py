@@ -1,17 +1,25 @@
 """Samples by attributes: a target known in closed form, what stays, what the coupling learns."""
 
+import functools
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from configs import digits_control, digits_hvae, digits_two_stage, stages
-from ebm_jax import data, methods
+from ebm_jax import data, methods, randomness
 from ebm_jax.compilation import jit_once
+from ebm_jax.densities import diffusion
 from ebm_jax.densities.coupling import log_prob, marginal
+from ebm_jax.densities.gaussian import normal_log_prob, standard_normal_log_prob
+from ebm_jax.densities.hierarchical import hierarchical_prior
 from ebm_jax.errors import ConfigError
-from ebm_jax.methods import latent_model
-from ebm_jax.models import backbones, energies
+from ebm_jax.methods import control, latent_model
+from ebm_jax.methods.reverse_chain import ReverseChain, all_levels
+from ebm_jax.models import backbones, coupling, energies
+from ebm_jax.samplers import normal_like
 from tests.methods.test_second_stages import narrow
 
 ATTRIBUTES = (("class", 10), ("thickness", 3))
@@ -162,3 +170,72 @@ def test_attributes_need_a_first_stage():
         ConfigError, match="attributes are coupled with the latents of a first stage"
     ):
         methods.build(c)
+
+
+def mixture(means, spread):
+    """Parts of a model whose logits are exact at every level, and its levels: class y of the one
+    layer is N(means[y], spread²), and so N(ᾱ means[y], ᾱ² spread² + σ̄²) once it is noised."""
+    levels = diffusion.schedule(3)
+
+    def logits(params, z, t):
+        alpha, sigma = levels.alpha_bar[t], levels.sigma_bar[t]
+        scale = jnp.sqrt(alpha**2 * spread**2 + sigma**2)[:, None]
+        log_ratios = [
+            normal_log_prob(z[0], alpha[:, None] * mean[None], scale)
+            - standard_normal_log_prob(z[0])
+            for mean in means
+        ]
+        return (jnp.stack(log_ratios, axis=1),)
+
+    def noise(keys, name):
+        return normal_like(randomness.streams(keys, name), (jnp.zeros((len(keys), 2)),))
+
+    prior = hierarchical_prior(None, 1)
+    parts = types.SimpleNamespace(
+        coupling=coupling.Coupling(None, logits),
+        model=types.SimpleNamespace(
+            latent_shapes=((2,),), prior=lambda params: prior, decode=lambda params, z: z[0]
+        ),
+        chains=types.SimpleNamespace(noise=noise),
+        likelihood=types.SimpleNamespace(mean=lambda raw: raw),
+        normalised=lambda params, extra: (params, extra),
+    )
+    return parts, levels
+
+
+@pytest.fixture(scope="module")
+def request_of_mixture():
+    """A request of samples of two classes, through the levels of a diffusion."""
+    means, spread = jnp.asarray([[-1.5, 0.5], [1.0, 1.0]]), 0.4
+    parts, levels = mixture(means, spread)
+    chain = ReverseChain(levels, diffusion.step_sizes(levels, 0.06**2), 1500)
+    found = control.build(
+        parts,
+        tilt=lambda params, z, t: marginal(parts.coupling.logits({"coupling": None}, z, t)),
+        run=lambda keys, tilt, start: all_levels(chain, tilt, keys, start).position,
+        noised=functools.partial(diffusion.noised, levels),
+    )
+    state = methods.InferenceState({"coupling": None}, {})
+
+    def request(value, count=2000):
+        values = jnp.full((count, 1), value, jnp.int32)
+        return jax.jit(found.request)(state, jax.random.key(0), jnp.arange(count), values)[0]
+
+    return request, means, spread
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_diffusion_gives_the_class_that_is_asked_for(request_of_mixture, value):
+    request, means, spread = request_of_mixture
+    samples = request(value)
+    np.testing.assert_allclose(samples.mean(0), means[value], atol=0.06)
+    np.testing.assert_allclose(samples.std(0), spread, atol=0.06)
+
+
+def test_a_diffusion_gives_all_classes_where_none_is_asked_for(request_of_mixture):
+    request, means, _ = request_of_mixture
+    samples = request(-1)
+    nearest = np.linalg.norm(samples[:, None] - means[None], axis=-1).argmin(1)
+    assert nearest.mean() == pytest.approx(0.5, abs=0.1)
+    for value, mean in enumerate(means):
+        np.testing.assert_allclose(samples[nearest == value].mean(0), mean, atol=0.12)
