@@ -16,6 +16,7 @@ from ebm_jax.densities.coupling import log_prob, marginal
 from ebm_jax.densities.gaussian import normal_log_prob, standard_normal_log_prob
 from ebm_jax.densities.hierarchical import hierarchical_prior
 from ebm_jax.errors import ConfigError
+from ebm_jax.inference import on_all_devices
 from ebm_jax.methods import control, latent_model
 from ebm_jax.methods.reverse_chain import ReverseChain, all_levels
 from ebm_jax.models import backbones, coupling, energies
@@ -170,6 +171,27 @@ def test_attributes_need_a_first_stage():
         ConfigError, match="attributes are coupled with the latents of a first stage"
     ):
         methods.build(c)
+
+
+def test_two_devices_give_what_one_gives(batch, first):
+    """Five requests, with and without layers that are kept."""
+    method, state = begun(joint_config(), batch, first)
+    state = methods.inference_state(state)
+    one, many = methods.compiled(method), on_all_devices(method)
+    values = np.array([[1, 0], [2, -1], [-1, 2], [3, 1], [9, 2]], np.int32)
+    key, index = jax.random.key(0), np.arange(5)
+    free = [m.control.request(state, key, index, values, 2.0) for m in (one, many)]
+    z = jax.device_get(free[0][1])
+    kept = [m.control.request(state, key, index, values, 2.0, z, (0,)) for m in (one, many)]
+    images = (state, batch["image"][:5], key, index)
+    told = [m.control.log_probs(*images) for m in (one, many)]
+    terms = [m.layer_terms(*images) for m in (one, many)]
+    for pair in (free, kept, told, terms):
+        for a, b in zip(*map(jax.tree.leaves, pair), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    for m in (one, many):
+        with pytest.raises(ConfigError, match="give `kept` and `moved` together, or neither"):
+            m.control.request(state, key, index, values, 2.0, z)
 
 
 def mixture(means, spread):

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from ebm_jax.data import open_dataset
+from ebm_jax.data import batch_indices, fill_in, make_batch, open_dataset
 from ebm_jax.errors import DataError
 
 HAS_MNIST = os.path.isdir(os.path.join(os.environ.get("TFDS_DATA_DIR", ""), "mnist"))
@@ -71,6 +71,29 @@ def test_features_of_known_names(make_config, encode_png, rng, name, shape, clas
     np.testing.assert_array_equal(fetched, images[:, top : top + 28, left : left + 28])
     assert dataset.num_classes == classes
     assert labels.tolist() == ([0, 1, 2, 3] if classes else [-1] * 4)
+
+
+def test_booleans_of_celeb_a(make_config, encode_png, rng):
+    """Names and types are tfds' own; the records are a list."""
+    import tensorflow_datasets as tfds
+
+    images = rng.integers(0, 256, (6, 218, 178, 3), dtype=np.uint8)
+    smiling, male = np.array([0, 1, 1, 0, 1, 0]), np.array([1, 1, 0, 0, 1, 0])
+    records = [
+        {"image": encode_png(x), "attributes": {"Smiling": bool(a), "Male": bool(b)}}
+        for x, a, b in zip(images, smiling, male, strict=True)
+    ]
+    config = make_config(name="celeb_a", image_size=8, channels=3, batch_size=4)
+    config.attributes, config.attribute_edges = (("Smiling", 2), ("Male", 2)), None
+    with tfds.testing.mock_data(as_data_source_fn=lambda self, split, decoders: records):
+        dataset = open_dataset(config, "train")
+    fill_in(config, dataset)
+    assert config.attribute_edges == ((), ())
+    batch = make_batch(dataset, config, 0, 0)
+    order = batch_indices(0, 0, 4, 6)
+    np.testing.assert_array_equal(batch["attributes"], np.stack([smiling, male], 1)[order])
+    with pytest.raises(DataError, match="'Beard', which celeb_a has not; .*its own: 5_o_Clock_Sh"):
+        dataset.read_attribute("Beard")
 
 
 @pytest.mark.parametrize("name", ["cifar10", "celeb_a_hq/256"])
