@@ -43,6 +43,8 @@ def run(context: Context) -> dict:
             "num_in": len(ours),
             "num_out": len(theirs),
             "num_each_of_equal_numbers": least,
+            "num_in_of_natural_numbers": num_in,
+            "num_out_of_natural_numbers": num_out,
             "natural_prevalence": num_out / (num_in + num_out),
         }
         figures |= _draw(context, name, inside, outside, found, least)

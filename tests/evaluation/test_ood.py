@@ -158,7 +158,9 @@ def test_number_of_examples_is_a_setting(context):
     found = result["sets"]["out"]
     assert (found["num_in"], found["num_out"], result["num_samples"]) == (90, 90, 180)
     assert found["num_each_of_equal_numbers"] == 90
-    assert found["natural_prevalence"] == 120 / 420  # of 90 and 36 of them
+    natural = found["num_in_of_natural_numbers"], found["num_out_of_natural_numbers"]
+    assert natural == (90, 36)
+    assert found["natural_prevalence"] == 120 / 420
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,21 @@ def test_attributes_need_a_first_stage():
         methods.build(c)
 
 
+@pytest.mark.parametrize("build", [joint_config, digits_control.get_config])
+def test_samples_for_which_nothing_is_asked_are_the_priors(build, batch, first):
+    """And the coupling's marginal is part of the prior, though the energies are still 0."""
+    method, state = begun(build(), batch, first)
+    state = methods.inference_state(state)
+    method = methods.compiled(method)
+    key, anything = jax.random.key(0), np.full((4, 2), -1, np.int32)
+    asked, _ = method.control.request(state, key, np.arange(4), anything, 7.0)
+    drawn = method.sample(state, key, 4).images
+    np.testing.assert_allclose(asked, drawn, atol=1e-4)
+    without = jax.tree.map(jnp.zeros_like, state.params["coupling"])
+    without = state._replace(params={**state.params, "coupling": without})
+    assert np.abs(method.sample(without, key, 4).images - drawn).max() > 1e-3
+
+
 def test_two_devices_give_what_one_gives(batch, first):
     """Five requests, with and without layers that are kept."""
     method, state = begun(joint_config(), batch, first)
