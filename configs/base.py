@@ -117,6 +117,9 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.batch_size = 500
     c.eval.grid = 64  # images in a grid
     c.eval.prior_steps = placeholder(int)  # default: sampler.prior.num_steps
+    # Batches of prior samples from which a deep backbone's batch normalisation takes its statistics
+    # before sampling; 0: those of training.
+    c.eval.recalibration_batches = 0
     c.eval.long_chain_steps = 2500
     c.eval.long_chain_samples = 1000
     c.eval.posterior = "inference"  # inference | langevin; encoder: an autoencoder's

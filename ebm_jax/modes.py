@@ -14,7 +14,7 @@ from ebm_jax import workdir as workdirs
 from ebm_jax.cache import cache_root
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluate import evaluate, open_context
-from ebm_jax.evaluation.context import image_chunks, keep_first
+from ebm_jax.evaluation.context import image_chunks, keep_first, recalibrated
 from ebm_jax.preemption import Preemption
 from ebm_jax.reporting.grids import save_grid
 from ebm_jax.reporting.summary import print_summary
@@ -65,7 +65,7 @@ def _sample(config, workdir):
     folder = workdirs.prepare(workdirs.output(workdir)) / "samples"
     prior = "ebm" if context.method.has_energy else "gaussian"
     shown, value_range = [], tuple(config.data.range)
-    chunks = image_chunks(context, "samples", config.eval.num_samples, prior=prior)
+    chunks = image_chunks(recalibrated(context), "samples", config.eval.num_samples, prior=prior)
     chunks = keep_first(chunks, config.eval.grid, shown)
     images = np.concatenate([data.to_uint8(chunk, value_range) for chunk in chunks])
     folder.mkdir(exist_ok=True)

@@ -53,6 +53,7 @@ _POSITIVE = (
 )
 _NOT_NEGATIVE = (
     "eval.redraw_steps",
+    "eval.recalibration_batches",
     "train.warmup_steps",
     "stability.max_rollbacks",
     "data.prefetch",
@@ -231,6 +232,11 @@ def validate_method(config: Any, method: Any) -> None:
                 raise ConfigError(
                     f"eval.tasks names {task}, but method '{method.name}' {words}; leave it out."
                 )
+    if config.eval.recalibration_batches and method.recalibrate is None:
+        raise ConfigError(
+            f"eval.recalibration_batches is {config.eval.recalibration_batches}, but method "
+            f"'{method.name}' has no statistics to take anew before sampling; use 0."
+        )
 
 
 def _get(config: Any, name: str) -> Any:

@@ -219,6 +219,11 @@ def test_tasks_that_a_method_has_nothing_for(task, message):
     with pytest.raises(ConfigError, match=f"eval.tasks names {task}, but method .*{message}"):
         validate_method(config, method)
     config = tiny_config()
+    config.data.num_examples = 100
+    config.eval.recalibration_batches = 3
+    with pytest.raises(ConfigError, match="recalibration_batches is 3, but method 'joint' has no"):
+        validate_method(config, methods.build(config))
+    config = tiny_config()
     config.eval.tasks = ("ood", "reconstruction", "hierarchy", "likelihood")
     config.data.num_examples = 100
     validate_method(config, methods.build(config))

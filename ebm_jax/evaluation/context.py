@@ -116,6 +116,15 @@ def sample_chunks(
         )
 
 
+def recalibrated(context: Context) -> Context:
+    """The context samples are drawn in, see `eval.recalibration_batches`."""
+    batches = context.config.eval.recalibration_batches
+    if not batches:
+        return context
+    key = task_key(context, "recalibration")
+    return context._replace(state=context.method.recalibrate(context.state, key, batches))
+
+
 def image_chunks(context: Context, name: str, num_samples: int, **options) -> Iterator[np.ndarray]:
     """`num_samples` drawn images in the data's range, [n, H, W, C] with n ≤ `eval.batch_size`."""
     size = context.config.eval.batch_size

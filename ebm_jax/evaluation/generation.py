@@ -12,7 +12,12 @@ import numpy as np
 
 from ebm_jax.evaluation import fd_classifier as classifiers
 from ebm_jax.evaluation import shards
-from ebm_jax.evaluation.context import Context, image_chunks, reconstruction_chunks
+from ebm_jax.evaluation.context import (
+    Context,
+    image_chunks,
+    recalibrated,
+    reconstruction_chunks,
+)
 from ebm_jax.evaluation.wording import posterior_words, prior_words, weights_words
 from ebm_jax.reporting.grids import save_grid
 
@@ -72,8 +77,10 @@ def image_sets(context: Context, name: str = "samples") -> dict[str, ImageSet]:
     total = context.config.eval.num_samples
     restored = min(total, context.train_set.num_examples)
 
+    drawn = recalibrated(context)
+
     def samples(prior):
-        return ImageSet(total, lambda k: image_chunks(context, name, total, prior=prior, skip=k))
+        return ImageSet(total, lambda k: image_chunks(drawn, name, total, prior=prior, skip=k))
 
     def reconstructions(k):
         for _, images in reconstruction_chunks(
@@ -104,6 +111,9 @@ def set_words(context: Context, sets: dict[str, ImageSet]) -> str:
     """What a protocol says of how the sets came about."""
     config = context.config
     words = f"decoder mean, {weights_words(config)}{prior_words(config, context.method)}"
+    if config.eval.recalibration_batches:
+        batches = config.eval.recalibration_batches
+        words += f", samples: batch normalisation by statistics of {batches} batches of them"
     if "reconstruction" in sets:
         words += f", reconstructions: {posterior_words(context.config)}"
     return words

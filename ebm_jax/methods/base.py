@@ -158,6 +158,9 @@ class Method(NamedTuple):
       evidence: what log Z and log p(x) are estimated with, or None where there is no such density.
       maps: between latents and images, or None where latents are no tuple of layers.
       control: samples by attributes, or None.
+      recalibrate: (state, key, num_batches) → the InferenceState whose statistics of batch
+        normalisation are those of samples of the Gaussian prior; None where there are none, or
+        where energies have learned with those of training.
       chain_detail: what a protocol adds to the settings of the EBM prior's chain.
       one_target: whether samples are the ends of one chain on one density.
       adds_residual: whether `Samples.latents` are {"z", "y"} with images G(z) + y.
@@ -181,6 +184,7 @@ class Method(NamedTuple):
     evidence: Evidence | None = None
     maps: LatentMaps | None = None
     control: Control | None = None
+    recalibrate: Callable[..., InferenceState] | None = None
     chain_detail: str = ""
     one_target: bool = True
     adds_residual: bool = False
@@ -228,6 +232,7 @@ def compiled(method: Method) -> Method:
         layer_terms=method.layer_terms and jax.jit(method.layer_terms),
         evidence=method.evidence and _compiled_evidence(method.evidence),
         maps=method.maps and LatentMaps(*map(jax.jit, method.maps)),
+        recalibrate=method.recalibrate and jax.jit(method.recalibrate, static_argnums=2),
         control=method.control
         and Control(
             jax.jit(method.control.request, static_argnames="moved"),

@@ -74,6 +74,19 @@ def build(config, axis_name: str | None = None) -> Method:
         grads, (found, statistics, moved) = jax.grad(loss_fn, has_aux=True)(learned)
         return grads, found, {"statistics": statistics, "training": {"spectral": moved}}
 
+    def recalibrate(state, key, num_batches):
+        batch_size = config.data.batch_size
+
+        def take(statistics, number):
+            index = number * batch_size + jnp.arange(batch_size)
+            noise = parts.chains.noise(randomness.per_example(key, index), "start")
+            nets = {**state.params, "statistics": statistics}
+            return parts.model.recalibrate(nets, noise), None
+
+        statistics = state.extra["statistics"]
+        statistics, _ = jax.lax.scan(take, statistics, jnp.arange(num_batches))
+        return state._replace(extra={**state.extra, "statistics": statistics})
+
     method = latent_model.build_method(
         config,
         parts,
@@ -84,6 +97,7 @@ def build(config, axis_name: str | None = None) -> Method:
         "nvae.spectral_weight",
         axis_name=axis_name,
         runs_away=_GROUPS,
+        recalibrate=recalibrate,
     )
 
     def init(key, batch):

@@ -90,7 +90,11 @@ def build(
         kl = jnp.stack([normal_kl(g.mean, g.std, g.mean_p, g.std_p) for g in groups])
         return written(raw), kl, moved["batch_stats"]
 
-    return LatentVariableModel(init, shapes, decode, prior, infer, True, learn)
+    def recalibrate(params, noise):
+        _, moved = learning.apply(variables(params), noise, method="draw", mutable="batch_stats")
+        return moved["batch_stats"]
+
+    return LatentVariableModel(init, shapes, decode, prior, infer, True, learn, recalibrate)
 
 
 def _patch(config, padded: int) -> int:

@@ -223,6 +223,14 @@ class DeepVAE(nn.Module):
             state = self.tower.absorb(i, state, z[i])
         return self.tower.finish(state)
 
+    def draw(self, noise: tuple[jax.Array, ...]) -> jax.Array:
+        """Raw parameters of the image of z_i = μ_i + σ_i noise_i, a sample of the prior."""
+        state = self.tower.start(noise[-1])
+        for i in reversed(range(len(noise) - 1)):
+            mean, std = self.conditional(i, state)
+            state = self.tower.absorb(i, state, mean + std * noise[i])
+        return self.tower.finish(state)
+
     def start(self, top: jax.Array) -> jax.Array:
         """z_L → the tower's state below it."""
         return self.tower.start(top)

@@ -32,6 +32,7 @@ class LatentVariableModel(NamedTuple):
       has_inference: whether `infer` can be called.
       learn: (params, x, noise) → (raw parameters of x̂, KL(q ‖ p_β) of each layer [L, B], the
         statistics moved by the batch's), by the batch's own statistics; None for nets without.
+      recalibrate: (params, noise) → the statistics moved by those of samples of p_β; None likewise.
     """
 
     init: Callable[[jax.Array], Params]
@@ -41,6 +42,7 @@ class LatentVariableModel(NamedTuple):
     infer: Callable[[Params, jax.Array, Latents], tuple[Latents, jax.Array]]
     has_inference: bool
     learn: Callable[..., tuple[jax.Array, jax.Array, Any]] | None = None
+    recalibrate: Callable[[Params, Latents], Any] | None = None
 
 
 def build(config, num_outputs: int, *, with_inference: bool) -> LatentVariableModel:

@@ -1,5 +1,7 @@
 """Image sets, and `fd_classifier` killed half-way and run again."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -50,6 +52,27 @@ def test_the_three_sets(tmp_path):
     assert list(generation.image_sets(without)) == ["gaussian_prior", "reconstruction"]
     few = generation.image_sets(context_of(tmp_path, num_samples=5000))
     assert few["reconstruction"].count == 1438
+
+
+def test_samples_are_drawn_after_recalibration_and_reconstructions_are_not(tmp_path):
+    context = settings(tmp_path, recalibration_batches=7)
+    calls = []
+
+    def recalibrate(state, key, num_batches):
+        calls.append(num_batches)
+        params = jax.tree.map(jnp.zeros_like, state.params)
+        return state._replace(params=params)
+
+    context = context._replace(method=context.method._replace(recalibrate=recalibrate))
+    sets = generation.image_sets(context)
+    assert calls == [7]
+    plain = generation.image_sets(settings(tmp_path))
+    assert np.ptp(next(sets["gaussian_prior"].chunks(0))) == 0.0  # all parameters are 0
+    assert np.ptp(next(plain["gaussian_prior"].chunks(0))) > 0.1
+    a, b = (next(found["reconstruction"].chunks(0)) for found in (sets, plain))
+    np.testing.assert_array_equal(a, b)
+    words = generation.set_words(context, sets)
+    assert "samples: batch normalisation by statistics of 7 batches of them" in words
 
 
 @pytest.fixture(scope="module")

@@ -166,6 +166,37 @@ def test_energies_learn_on_it_and_nothing_else_moves(stage, batch, first):
     assert [leaf.shape for leaf in got.latents] == [(2, 4, 4, 1), (2, 2, 2, 1)]
 
 
+def test_samples_statistics_are_found_from_any_others(first):
+    """After enough batches it no longer matters where the tower's statistics started, and what a
+    large batch of samples has is near; those of training, from one step, are far from it."""
+    method = methods.build(small())
+    recalibrate = jit_once(method.recalibrate, static_argnums=2)
+    other = jax.tree.map(lambda s: 3 * s + 1, first.extra["statistics"])
+    found = recalibrate(first, jax.random.key(1), 150)
+    again = recalibrate(first._replace(extra={"statistics": other}), jax.random.key(1), 150)
+    assert found.params is not None and set(found.extra) == {"statistics"}
+    tower, tower_again = (f.extra["statistics"]["tower"] for f in (found, again))
+    for a, b in zip(*map(jax.tree.leaves, (tower, tower_again)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    many = tuple(
+        jax.random.normal(jax.random.key(9), (2000, *s))
+        for s in deep.build(small(), 1, with_inference=True).latent_shapes
+    )
+    model = deep.build(small(), 1, with_inference=True)
+    nets = {**first.params, "statistics": first.extra["statistics"]}
+    trained = first.extra["statistics"]["tower"]
+    moved = jit_once(model.recalibrate)(nets, many)["tower"]
+    own = jax.tree.map(lambda m, s: (m - 0.9 * s) / 0.1, moved, trained)
+
+    def off(statistics):
+        return sum(
+            float(jnp.sum((a - b) ** 2))
+            for a, b in zip(*map(jax.tree.leaves, (statistics, own)), strict=True)
+        )
+
+    assert off(tower) < 0.05 * off(trained)
+
+
 def test_its_statistics_are_part_of_a_first_stage(batch, first):
     c = second(stages.joint)
     without = first._replace(extra={})

@@ -229,6 +229,28 @@ def test_learning_uses_the_batch_and_moves_the_statistics(built):
     assert float(jnp.abs(decode(params, z) - decode(other, z)).max()) > 1e-3
 
 
+def test_recalibration_is_of_what_samples_of_the_prior_have_in_the_tower(built):
+    """The first cell below the top group sees 1×1 convolutions of the constant and z_3 = noise_3;
+    its statistics go a tenth of the way to the batch's, and the encoder's stay."""
+    model, params = built
+    noise = latents(model, seed=5)
+    moved = jit_once(model.recalibrate)(params, noise)
+    before = params["statistics"]
+    for a, b in zip(*map(jax.tree.leaves, (before["encoder"], moved["encoder"])), strict=True):
+        np.testing.assert_array_equal(a, b)
+    tower = params["generator"]
+    constant = np.broadcast_to(tower["constant"], (BATCH, *tower["constant"].shape))
+    combine = jax.tree.map(np.asarray, tower["combine_2"])
+    state = np.concatenate([constant, noise[-1]], axis=-1) @ combine["kernel"][0, 0]
+    state = state + combine["bias"]
+    doubled = np.asarray(jax.image.resize(state, (BATCH, 4, 4, state.shape[-1]), "bilinear"))
+    (was, now) = (found["tower"]["between_1_0"]["norm_0"] for found in (before, moved))
+    for name, batch in (("mean", doubled.mean((0, 1, 2))), ("var", doubled.var((0, 1, 2)))):
+        np.testing.assert_allclose(now[name], 0.9 * was[name] + 0.1 * batch, rtol=1e-4, atol=1e-5)
+    last = before["tower"], moved["tower"]
+    assert all(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, last), strict=True))
+
+
 @pytest.mark.parametrize("cell, sides", [(EncoderCell, (4, 2)), (DecoderCell, (4, 8))])
 def test_cells_are_a_skip_and_a_tenth_of_a_gated_body(cell, sides):
     x = jax.random.normal(jax.random.key(0), (2, 4, 4, 8))
