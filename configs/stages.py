@@ -16,7 +16,10 @@ def diffusion(c: ml_collections.ConfigDict) -> None:
     """Turns a hierarchical VAE's config into the diffusion EBM on it, T = 3 (ICML 2024)."""
     _on_first_stage(c)
     c.method.name = "diffusion"
-    c.diffusion = ml_collections.ConfigDict(dict(num_steps=3))  # T
+    c.diffusion = ml_collections.ConfigDict(
+        # num_steps: T;  weighting of levels in the loss: likelihood (1 / η_t) | simple (1)
+        dict(num_steps=3, weighting="likelihood")
+    )
     c.sampler.prior.num_steps = 30  # K, of each level
     c.sampler.prior.step_size = 0.03  # b
     c.stability.max_grad_norm = 1e9  # gradients are of φ / η_t

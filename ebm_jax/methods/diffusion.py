@@ -27,7 +27,9 @@ def build(config, axis_name: str | None = None) -> Method:
     `stability.max_energy` holds for φ = η_t F.
 
     Args:
-      config: `diffusion.num_steps` is T; of `sampler.prior`, `num_steps` is K, the steps at each
+      config: `diffusion.num_steps` is T; `diffusion.weighting` is that of the levels in the loss,
+        'likelihood' (the paper's 1 / η_t, hundreds of times more at t = 0 than at the noisiest
+        level) or 'simple' (φ of each level counts alike); of `sampler.prior`, `num_steps` is K, the steps at each
         level, and `step_size` is b, η_t = b² (σ̄_t / σ̄_0) σ²_{t+1}; see configs/base.py for the
         rest.
       axis_name: the mapped axis to average over, or None.
@@ -39,6 +41,8 @@ def build(config, axis_name: str | None = None) -> Method:
     chain_cfg = config.sampler.prior
     levels = diffusion.schedule(config.diffusion.num_steps)
     step_sizes = diffusion.step_sizes(levels, chain_cfg.step_size**2)
+    weights = {"likelihood": 1 / step_sizes, "simple": jnp.ones_like(step_sizes)}
+    weights = weights[config.diffusion.weighting]
 
     def tilt(params, z, t):
         """F(z, t) = Σ_i f_i(z_i, t), and the coupling's marginal, [B]."""
@@ -68,20 +72,23 @@ def build(config, axis_name: str | None = None) -> Method:
         prior = model.prior(params)
         return lambda u, t: tilt(params, prior.to_z(u)[0], t)
 
-    def pairs(fixed, batch, keys):
-        """(t, ũ_t of the data, the chain that goes back to it from ũ_{t+1})."""
+    def pairs(step, fixed, batch, keys):
+        """(t, ũ_t of the data, whether the warm-up is over, the chain back to it from ũ_{t+1})."""
         z, _ = model.infer(fixed, batch["image"], chains.noise(keys, "inference"))
         u, _ = model.prior(fixed).to_u(z)
         t = _levels(randomness.streams(keys, "level"), levels.num_steps)
         positive = diffusion.noised(levels, u, t, chains.noise(keys, "noise"))
         noisier = diffusion.one_step_noisier(levels, positive, t, chains.noise(keys, "noisier"))
         chain_keys = randomness.streams(keys, "prior")
-        chain = one_level(settings(chain_cfg.num_steps), tilt_of(fixed), chain_keys, noisier, t)
-        return t, positive, chain
+        how = settings(chain_cfg.num_steps)
+        joint, chain = latent_model.after_warmup(
+            config, step, lambda: one_level(how, tilt_of(fixed), chain_keys, noisier, t)
+        )
+        return t, positive, joint, chain
 
     def gradients(state, fixed, batch, key):
         keys = randomness.per_example(key, batch["index"])
-        t, positive, chain = pairs(fixed, batch, keys)
+        t, positive, joint, chain = pairs(state.step, fixed, batch, keys)
         to_z = model.prior(fixed).to_z
 
         def loss_fn(learned):
@@ -92,10 +99,10 @@ def build(config, axis_name: str | None = None) -> Method:
 
             z_positive, z_negative = to_z(positive)[0], to_z(chain.position)[0]
             data, ends = unscaled(z_positive), unscaled(z_negative)
-            loss = jnp.mean((ends - data) / step_sizes[t])
+            loss = joint * jnp.mean(weights[t] * (ends - data))
             # Of φ, not of F = φ / η_t, whose scale is another at every level.
             found = {"energy/positive": -jnp.mean(data), "energy/negative": -jnp.mean(ends)}
-            coupled, seen = parts.coupling_loss(params, batch, z_positive, z_negative, t)
+            coupled, seen = parts.coupling_loss(params, batch, joint, z_positive, z_negative, t)
             return loss + coupled, found | seen | {"loss/total": loss + coupled}
 
         grads, found = jax.grad(loss_fn, has_aux=True)(parts.learned(state.params))
@@ -154,6 +161,10 @@ def _check(config) -> None:
             f"sampler.prior has space '{chain.space}', kernel '{chain.kernel}' and "
             f"legacy_log_sigma {chain.legacy_log_sigma}; the diffusion's chains take "
             "'u', 'langevin' and False."
+        )
+    if config.diffusion.weighting not in ("likelihood", "simple"):
+        raise ConfigError(
+            f"diffusion.weighting is '{config.diffusion.weighting}'; use 'likelihood' or 'simple'."
         )
     levels = diffusion.schedule(steps)
     # In units of the variance that each level's Gaussian has.

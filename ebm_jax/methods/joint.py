@@ -84,31 +84,23 @@ def _all_groups(config, parts: LatentModel) -> Callable:
     """`gradients` of all parameters together."""
     likelihood, model, density, chains = parts.likelihood, parts.model, parts.density, parts.chains
     variational = config.method.learning == "variational"
-    warmup = config.train.warmup_steps
-
-    def negatives(params, keys, joint):
-        """Latents of the EBM prior and the chain's Info; zeros, unused, during the warm-up."""
-
-        def run(_):
-            chain = chains.prior(params, keys, config.sampler.prior.num_steps)
-            return chain.position, chain.info
-
-        def skip(_):
-            shapes = jax.eval_shape(run, 0)
-            return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-
-        return jax.lax.cond(joint, run, skip, 0) if warmup else run(0)
 
     def gradients(state, fixed, batch, key):
         x = batch["image"]
         keys = randomness.per_example(key, batch["index"])
-        joint = (state.step >= warmup).astype(x.dtype)  # 0 in the warm-up, then 1
+
+        def negatives():
+            if not parts.energies:
+                return None
+            return chains.prior(fixed, keys, config.sampler.prior.num_steps)
+
+        joint, negative = latent_model.after_warmup(config, state.step, negatives)
         gated = density._replace(neg_energy=lambda p, z: joint * density.neg_energy(p, z))
         metrics = {}
         z_negative = z_chain = None
-        if parts.energies:
-            z_negative, info = negatives(fixed, keys, joint > 0)
-            metrics |= chain_metrics("prior", info)
+        if negative is not None:
+            z_negative = negative.position
+            metrics |= chain_metrics("prior", negative.info)
         if not variational:
             chain = chains.posterior(fixed, gated, keys, x, config.sampler.posterior.num_steps)
             z_chain = chain.position
@@ -148,16 +140,20 @@ def _second_stage(config, parts: LatentModel) -> Callable:
     def gradients(state, fixed, batch, key):
         keys = randomness.per_example(key, batch["index"])
         z_positive, _ = model.infer(fixed, batch["image"], chains.noise(keys, "inference"))
-        chain = chains.prior(fixed, keys, config.sampler.prior.num_steps)
+        joint, chain = latent_model.after_warmup(
+            config,
+            state.step,
+            lambda: chains.prior(fixed, keys, config.sampler.prior.num_steps),
+        )
 
         def loss_fn(learned):
             params, _ = parts.normalised({**fixed, **learned}, state.extra)
             positive = sum(parts.terms(params, z_positive))
             negative = sum(parts.terms(params, chain.position))
-            loss = jnp.mean(negative) - jnp.mean(positive)
+            loss = joint * (jnp.mean(negative) - jnp.mean(positive))
             found = {"energy/positive": -jnp.mean(positive), "energy/negative": -jnp.mean(negative)}
             loss += _penalty(config, positive, negative, found)
-            coupled, seen = parts.coupling_loss(params, batch, z_positive, chain.position)
+            coupled, seen = parts.coupling_loss(params, batch, joint, z_positive, chain.position)
             return loss + coupled, found | seen | {"loss/total": loss + coupled}
 
         grads, found = jax.grad(loss_fn, has_aux=True)(parts.learned(state.params))

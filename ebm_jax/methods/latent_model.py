@@ -57,9 +57,10 @@ class LatentModel(NamedTuple):
         beside them, and with spectral normalisation applied where the config has it, once and
         outside of every chain.
       coupled: (params, z, *t) → the coupling's marginal [B], 0 without one.
-      coupling_loss: (params, batch, z⁺, z⁻, *t) → a scalar and its metrics, 0 without a coupling;
-        its gradient is −(E⁺[∇ Σ_a F_a(z)_{y_a}] − E⁻[∇ Σ_a log Σ_y exp F_a(z)_y]) where
-        `coupling.weight`, that of log p(y|z), is 1.
+      coupling_loss: (params, batch, joint, z⁺, z⁻, *t) → a scalar and its metrics, 0 without a
+        coupling; its gradient is −(E⁺[∇ Σ_a F_a(z)_{y_a}] − E⁻[∇ Σ_a log Σ_y exp F_a(z)_y]) where
+        `coupling.weight`, that of log p(y|z), and `joint` are 1. In the warm-up `joint` is 0:
+        log p(y|z) alone is learned.
     """
 
     likelihood: Likelihood
@@ -138,7 +139,7 @@ def build_parts(
             return jnp.zeros(z[0].shape[0])
         return marginal(coupling.logits(params["coupling"], z, *t))
 
-    def coupling_loss(params, batch, positive, negative, *t):
+    def coupling_loss(params, batch, joint, positive, negative, *t):
         if coupling is None:
             return 0.0, {}
         logits = coupling.logits(params["coupling"], positive, *t)
@@ -148,7 +149,8 @@ def build_parts(
         for a, (name, _) in enumerate(config.data.attributes):
             right = logits[a].argmax(-1) == batch["attributes"][:, a]
             found[f"coupling/accuracy_{name}"] = jnp.mean(right.astype(jnp.float32))
-        return jnp.mean(ends) - jnp.mean(data) - config.coupling.weight * told, found
+        unsupervised = jnp.mean(ends) - jnp.mean(data)
+        return joint * unsupervised - config.coupling.weight * told, found
 
     def total(params, z):
         if energies is None:
@@ -183,6 +185,25 @@ def build_parts(
         coupled=coupled,
         coupling_loss=coupling_loss,
     )
+
+
+def after_warmup(config, step: jax.Array, run: Callable[[], Any]) -> tuple[jax.Array, Any]:
+    """(0.0, zeros like run()) in the first `train.warmup_steps` updates, then (1.0, run()).
+
+    Args:
+      config: the experiment's.
+      step: int32, of the update.
+      run: what the warm-up saves, a chain.
+    """
+    if not config.train.warmup_steps:
+        return jnp.ones(()), run()
+
+    def skip():
+        shapes = jax.eval_shape(run)
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    over = step >= config.train.warmup_steps
+    return over.astype(jnp.float32), jax.lax.cond(over, run, skip)
 
 
 def build_method(
@@ -390,8 +411,8 @@ def _check_second_stage(config) -> None:
             "model.energy.enabled is False, but on a first stage the energies are all that "
             "learns; leave it True."
         )
-    if config.train.warmup_steps:
+    if config.train.warmup_steps and not config.data.get("attributes"):
         raise ConfigError(
             f"train.warmup_steps is {config.train.warmup_steps}, but on a first stage nothing is "
-            "left to warm up; use 0."
+            "left to warm up but a coupling with attributes; use 0, or set data.attributes."
         )

@@ -139,6 +139,41 @@ def test_the_coupling_learns_beside_the_energies_and_the_backbone_stays(build, b
     assert np.isfinite(metrics["coupling/log_prob"]) and metrics["coupling/log_prob"] < 0
 
 
+@pytest.mark.parametrize("build", [joint_config, digits_control.get_config])
+def test_in_the_warm_up_the_coupling_alone_learns(build, batch, first):
+    """By log p(y|z), whatever the chain; from its end on the energies learn too."""
+    c = build()
+    c.train.warmup_steps = 3
+    c.model.energy.zero_init = False
+    for group in ("coupling", "energy"):
+        c.optim[group].algorithm, c.optim[group].learning_rate = "sgd", 1.0
+    method, state = begun(c, batch, first)
+    update = jax.jit(method.update)
+    key = jax.random.key(3)
+
+    def moved(step):
+        at = state._replace(step=jnp.int32(step))
+        after, metrics = update(at, batch, key)
+        change = jax.tree.map(lambda a, b: b - a, state.params, after.params)
+        assert np.isfinite(metrics["loss/total"])
+        return jax.device_get(change), metrics
+
+    early, metrics = moved(2)
+    late, _ = moved(3)
+    assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(early["energy"])) == 0
+    assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(late["energy"])) > 0
+    np.testing.assert_allclose(metrics["loss/total"], -metrics["coupling/log_prob"], rtol=1e-5)
+    # A step up the slope of log p(y|z); the marginal's share comes with the chains.
+    better = state._replace(params={**state.params, "coupling": scaled(state, early)})
+    assert update(better, batch, key)[1]["coupling/log_prob"] > metrics["coupling/log_prob"]
+    both = zip(*map(jax.tree.leaves, (early["coupling"], late["coupling"])), strict=True)
+    assert all(np.abs(a - b).max() > 0 for a, b in both)
+
+
+def scaled(state, change):
+    return jax.tree.map(lambda p, d: p + 0.01 * d, state.params["coupling"], change["coupling"])
+
+
 def test_the_loss_is_of_the_likelihood_of_images_with_their_attributes(batch, first):
     """−(E⁺[Σ_a F_a(z)_{y_a}] − E⁻[Σ_a log Σ_y exp F_a(z)_y]) with the weight 1."""
     c = prepared(joint_config())
@@ -150,7 +185,7 @@ def test_the_loss_is_of_the_likelihood_of_images_with_their_attributes(batch, fi
         tuple(jnp.asarray(rng.normal(size=(16, size)), jnp.float32) for size in (16, 8))
         for _ in range(2)
     )
-    found, _ = parts.coupling_loss(params, batch, positive, negative)
+    found, _ = parts.coupling_loss(params, batch, 1.0, positive, negative)
     ours, theirs = (parts.coupling.logits(params["coupling"], z) for z in (positive, negative))
     labels = batch["attributes"]
     told = sum(
@@ -160,7 +195,7 @@ def test_the_loss_is_of_the_likelihood_of_images_with_their_attributes(batch, fi
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     c.coupling.weight = 3.0
     parts = latent_model.build_parts(c, backbones.build, energies.one_per_layer, second_stage=True)
-    heavier, _ = parts.coupling_loss(params, batch, positive, negative)
+    heavier, _ = parts.coupling_loss(params, batch, 1.0, positive, negative)
     np.testing.assert_allclose(heavier - found, -2 * np.mean(log_prob(ours, labels)), rtol=1e-4)
 
 

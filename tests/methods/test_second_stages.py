@@ -134,10 +134,13 @@ def test_two_stage_gradient_is_data_minus_chain(batch, first):
         np.testing.assert_allclose(p - new, g, rtol=1e-3, atol=2e-6)
 
 
-def test_diffusion_gradient_is_of_the_papers_loss(batch, first):
+@pytest.mark.parametrize("weighting", ["likelihood", "simple"])
+def test_diffusion_gradient_is_of_the_papers_loss(batch, first, weighting):
     """Σ_i mean[−(φ_i(T(ũ⁺)_i, t) − φ_i(T(ũ⁻)_i, t)) / η_t], ũ⁻ by the paper's step, from ũ_{t+1}:
-    ũ ← ũ + ½ ∇Σφ − (η/2) ∇[r_t ‖α ũ − ũ_{t+1}‖² / 2σ² + ½ ‖ũ‖²] + √η ξ."""
+    ũ ← ũ + ½ ∇Σφ − (η/2) ∇[r_t ‖α ũ − ũ_{t+1}‖² / 2σ² + ½ ‖ũ‖²] + √η ξ. The simple weighting is
+    without the 1 / η_t."""
     c = on_backbone(digits_diffusion, model__energy__zero_init=False)
+    c.diffusion.weighting = weighting
     c.optim.energy.algorithm, c.optim.energy.learning_rate = "sgd", 1.0
     method = methods.build(c)
     state = jax.jit(method.init)(jax.random.key(0), batch, first)
@@ -173,7 +176,8 @@ def test_diffusion_gradient_is_of_the_papers_loss(batch, first):
         u = tuple(a + g / 2 - eta / 2 * q + jnp.sqrt(eta) * e for a, g, q, e in moves)
 
     def loss(energy):
-        return -jnp.mean((phi(energy, positive) - phi(energy, u)) / eta[:, 0])
+        scale = eta[:, 0] if weighting == "likelihood" else 1.0
+        return -jnp.mean((phi(energy, positive) - phi(energy, u)) / scale)
 
     expected = jax.grad(loss)(state.params["energy"])
     moved = jax.jit(method.update)(state, batch, key)[0].params["energy"]
@@ -246,6 +250,7 @@ def test_a_first_stage_with_other_nets_is_refused(batch, first):
     [
         ("method.learning", "mcmc", "method.learning is 'mcmc', but the first stage's inference"),
         ("model.energy.enabled", False, "model.energy.enabled is False, but on a first stage"),
+        ("diffusion.weighting", "eta", "diffusion.weighting is 'eta'; use 'likelihood' or 'simple'"),
         ("train.warmup_steps", 5, "train.warmup_steps is 5, but on a first stage nothing is"),
         ("diffusion.num_steps", 0, "diffusion.num_steps is 0; use 1 to 501 levels"),
         ("diffusion.num_steps", 502, "diffusion.num_steps is 502; use 1 to 501 levels"),
