@@ -17,8 +17,8 @@ def diffusion(c: ml_collections.ConfigDict) -> None:
     _on_first_stage(c)
     c.method.name = "diffusion"
     c.diffusion = ml_collections.ConfigDict(
-        # num_steps: T;  weighting of levels in the loss: likelihood (1 / η_t) | simple (1)
-        dict(num_steps=3, weighting="likelihood")
+        # num_steps: T;  step_rule: of η_t, annealed (the paper's) | conditional
+        dict(num_steps=3, step_rule="annealed")
     )
     c.sampler.prior.num_steps = 30  # K, of each level
     c.sampler.prior.step_size = 0.03  # b

@@ -27,6 +27,9 @@ from ebm_jax.densities.tilted import LogProb
 MOST_STEPS = 501  # the levels below T are spread over half of the 1000 steps of the process
 
 
+STEP_RULES = {"annealed": "η_t = b² σ̄_t σ²_{t+1} / σ̄_0", "conditional": "η_t = b² σ²_{t+1}"}
+
+
 class Schedule(NamedTuple):
     """Factors of the diffusion, each [T + 1] in float32; index j is the step into level j.
 
@@ -72,14 +75,21 @@ def schedule(num_steps: int) -> Schedule:
     return Schedule(*(jnp.asarray(column, jnp.float32) for column in columns))
 
 
-def step_sizes(levels: Schedule, scale: float) -> jax.Array:
-    """η_t = b² (σ̄_t / σ̄_0) σ²_{t+1}, [T]: variances of the Langevin steps at levels 0 … T − 1.
+def step_sizes(levels: Schedule, scale: float, rule: str = "annealed") -> jax.Array:
+    """η_t, [T]: variances of the Langevin steps at levels 0 … T − 1.
+
+    With 'annealed', the paper's rule, η_t = b² (σ̄_t / σ̄_0) σ²_{t+1}: small steps for a density as
+    narrow as the noise of level 0. With 'conditional' η_t = b² σ²_{t+1}, equal at all levels in
+    units of the variance that p(ũ_t|ũ_{t+1}) has where F = 0: for latents that fill u-space at
+    level 0 too, as those of a posterior with noise of its own do.
 
     Args:
       levels: the schedule.
       scale: b².
+      rule: one of `STEP_RULES`.
     """
-    return scale * levels.sigma_bar[:-1] / levels.sigma_bar[0] * levels.sigma[1:] ** 2
+    sizes = scale * levels.sigma[1:] ** 2
+    return sizes if rule == "conditional" else sizes * levels.sigma_bar[:-1] / levels.sigma_bar[0]
 
 
 def noised(levels: Schedule, u: Latents, t: jax.Array, noise: Latents) -> Latents:

@@ -27,11 +27,9 @@ def build(config, axis_name: str | None = None) -> Method:
     `stability.max_energy` holds for φ = η_t F.
 
     Args:
-      config: `diffusion.num_steps` is T; `diffusion.weighting` is that of the levels in the loss,
-        'likelihood' (the paper's 1 / η_t, hundreds of times more at t = 0 than at the noisiest
-        level) or 'simple' (φ of each level counts alike); of `sampler.prior`, `num_steps` is K, the steps at each
-        level, and `step_size` is b, η_t = b² (σ̄_t / σ̄_0) σ²_{t+1}; see configs/base.py for the
-        rest.
+      config: `diffusion.num_steps` is T; of `sampler.prior`, `num_steps` is K, the steps at each
+        level, and `step_size` is b, from which `diffusion.step_rule` makes η_t (see
+        `densities.diffusion.step_sizes`); see configs/base.py for the rest.
       axis_name: the mapped axis to average over, or None.
 
     Raises:
@@ -40,9 +38,7 @@ def build(config, axis_name: str | None = None) -> Method:
     _check(config)
     chain_cfg = config.sampler.prior
     levels = diffusion.schedule(config.diffusion.num_steps)
-    step_sizes = diffusion.step_sizes(levels, chain_cfg.step_size**2)
-    weights = {"likelihood": 1 / step_sizes, "simple": jnp.ones_like(step_sizes)}
-    weights = weights[config.diffusion.weighting]
+    step_sizes = diffusion.step_sizes(levels, chain_cfg.step_size**2, config.diffusion.step_rule)
 
     def tilt(params, z, t):
         """F(z, t) = Σ_i f_i(z_i, t), and the coupling's marginal, [B]."""
@@ -99,7 +95,7 @@ def build(config, axis_name: str | None = None) -> Method:
 
             z_positive, z_negative = to_z(positive)[0], to_z(chain.position)[0]
             data, ends = unscaled(z_positive), unscaled(z_negative)
-            loss = joint * jnp.mean(weights[t] * (ends - data))
+            loss = joint * jnp.mean((ends - data) / step_sizes[t])
             # Of φ, not of F = φ / η_t, whose scale is another at every level.
             found = {"energy/positive": -jnp.mean(data), "energy/negative": -jnp.mean(ends)}
             coupled, seen = parts.coupling_loss(params, batch, joint, z_positive, z_negative, t)
@@ -135,7 +131,8 @@ def build(config, axis_name: str | None = None) -> Method:
         advice="lower the rate of optim.energy or sampler.prior.step_size",
         axis_name=axis_name,
         chain_detail=(
-            f" at each of {levels.num_steps} levels (that is b; η_t = b² σ̄_t σ²_{{t+1}} / σ̄_0)"
+            f" at each of {levels.num_steps} levels (that is b; "
+            f"{diffusion.STEP_RULES[config.diffusion.step_rule]})"
         ),
         one_target=False,
         builds_on=latent_model.BACKBONE_SETTINGS,
@@ -162,13 +159,14 @@ def _check(config) -> None:
             f"legacy_log_sigma {chain.legacy_log_sigma}; the diffusion's chains take "
             "'u', 'langevin' and False."
         )
-    if config.diffusion.weighting not in ("likelihood", "simple"):
+    rule = config.diffusion.step_rule
+    if rule not in diffusion.STEP_RULES:
         raise ConfigError(
-            f"diffusion.weighting is '{config.diffusion.weighting}'; use 'likelihood' or 'simple'."
+            f"diffusion.step_rule is '{rule}'; use one of: {', '.join(diffusion.STEP_RULES)}."
         )
     levels = diffusion.schedule(steps)
     # In units of the variance that each level's Gaussian has.
-    largest = float((levels.sigma_bar[:-1] / levels.sigma_bar[0]).max())
+    largest = float((diffusion.step_sizes(levels, 1.0, rule) / levels.sigma[1:] ** 2).max())
     if not 0 < chain.step_size**2 * largest < 4:
         raise ConfigError(
             f"sampler.prior.step_size is {chain.step_size}, but with diffusion.num_steps {steps} "

@@ -35,6 +35,8 @@ def test_two_and_six_steps_are_those_of_the_papers_table(steps):
 
 
 def test_step_sizes_of_three_steps_are_the_papers():
+    equal = diffusion.step_sizes(diffusion.schedule(3), 0.09, "conditional")
+    np.testing.assert_allclose(equal, 0.09 * np.array([0.69175, 0.92239, 0.99974]) ** 2, rtol=1e-4)
     found = diffusion.step_sizes(diffusion.schedule(3), 3e-5)
     np.testing.assert_allclose(found, (1.436e-5, 1.766e-3, 2.879e-3), rtol=5e-4)
 

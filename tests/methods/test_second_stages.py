@@ -134,13 +134,12 @@ def test_two_stage_gradient_is_data_minus_chain(batch, first):
         np.testing.assert_allclose(p - new, g, rtol=1e-3, atol=2e-6)
 
 
-@pytest.mark.parametrize("weighting", ["likelihood", "simple"])
-def test_diffusion_gradient_is_of_the_papers_loss(batch, first, weighting):
+@pytest.mark.parametrize("rule, b", [("annealed", 0.03), ("conditional", 0.3)])
+def test_diffusion_gradient_is_of_the_papers_loss(batch, first, rule, b):
     """Σ_i mean[−(φ_i(T(ũ⁺)_i, t) − φ_i(T(ũ⁻)_i, t)) / η_t], ũ⁻ by the paper's step, from ũ_{t+1}:
-    ũ ← ũ + ½ ∇Σφ − (η/2) ∇[r_t ‖α ũ − ũ_{t+1}‖² / 2σ² + ½ ‖ũ‖²] + √η ξ. The simple weighting is
-    without the 1 / η_t."""
+    ũ ← ũ + ½ ∇Σφ − (η/2) ∇[r_t ‖α ũ − ũ_{t+1}‖² / 2σ² + ½ ‖ũ‖²] + √η ξ."""
     c = on_backbone(digits_diffusion, model__energy__zero_init=False)
-    c.diffusion.weighting = weighting
+    c.diffusion.step_rule, c.sampler.prior.step_size = rule, b
     c.optim.energy.algorithm, c.optim.energy.learning_rate = "sgd", 1.0
     method = methods.build(c)
     state = jax.jit(method.init)(jax.random.key(0), batch, first)
@@ -151,8 +150,9 @@ def test_diffusion_gradient_is_of_the_papers_loss(batch, first, weighting):
     draw = jax.vmap(lambda one: jax.random.randint(one, (), 0, 3))
     t = draw(randomness.streams(keys, "level"))
     assert set(np.asarray(t)) == {0, 1, 2}
-    eta = (c.sampler.prior.step_size**2 * levels.sigma_bar[t] / levels.sigma_bar[0])[:, None]
-    eta *= levels.sigma[t + 1][:, None] ** 2
+    eta = b**2 * levels.sigma[t + 1][:, None] ** 2
+    if rule == "annealed":
+        eta *= (levels.sigma_bar[t] / levels.sigma_bar[0])[:, None]
     alpha, sigma = levels.alpha[t + 1][:, None], levels.sigma[t + 1][:, None]
     r = jnp.where(t == 2, 0.0, 1.0)[:, None]
     u0, e1, e2 = prior.to_u(z)[0], noise("noise"), noise("noisier")
@@ -176,8 +176,7 @@ def test_diffusion_gradient_is_of_the_papers_loss(batch, first, weighting):
         u = tuple(a + g / 2 - eta / 2 * q + jnp.sqrt(eta) * e for a, g, q, e in moves)
 
     def loss(energy):
-        scale = eta[:, 0] if weighting == "likelihood" else 1.0
-        return -jnp.mean((phi(energy, positive) - phi(energy, u)) / scale)
+        return -jnp.mean((phi(energy, positive) - phi(energy, u)) / eta[:, 0])
 
     expected = jax.grad(loss)(state.params["energy"])
     moved = jax.jit(method.update)(state, batch, key)[0].params["energy"]
@@ -250,7 +249,7 @@ def test_a_first_stage_with_other_nets_is_refused(batch, first):
     [
         ("method.learning", "mcmc", "method.learning is 'mcmc', but the first stage's inference"),
         ("model.energy.enabled", False, "model.energy.enabled is False, but on a first stage"),
-        ("diffusion.weighting", "eta", "diffusion.weighting is 'eta'; use 'likelihood' or 'simple'"),
+        ("diffusion.step_rule", "eta", "diffusion.step_rule is 'eta'; use one of: annealed, cond"),
         ("train.warmup_steps", 5, "train.warmup_steps is 5, but on a first stage nothing is"),
         ("diffusion.num_steps", 0, "diffusion.num_steps is 0; use 1 to 501 levels"),
         ("diffusion.num_steps", 502, "diffusion.num_steps is 502; use 1 to 501 levels"),
