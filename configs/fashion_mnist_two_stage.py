@@ -14,4 +14,5 @@ def get_config(variant: str = "full"):
     c = fashion_mnist_nvae.get_config()
     stages.joint(c)
     stages.on_small_images(c, chain=45, step_size=0.3)  # as many steps as the diffusion's 3 × 15
+    stages.against_mnist(c)
     return base.finish(c, variant)

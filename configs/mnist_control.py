@@ -1,4 +1,4 @@
-"""Diffusion EBM on the deep model of `mnist_nvae`, sampled by class, stroke thickness and slant.
+"""Joint EBM on the deep model of `mnist_nvae`, sampled by class, stroke thickness and slant.
 
 TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/mnist_control.py --workdir runs/mnist_control \\
@@ -7,10 +7,14 @@ python -m ebm_jax.main --config configs/mnist_control.py --workdir runs/mnist_co
 Not run yet to its end.
 """
 
-from configs import base, mnist_diffusion, stages
+from configs import base, mnist_two_stage, stages
 
 
 def get_config(variant: str = "full"):
-    c = mnist_diffusion.get_config()
-    stages.control(c, (("class", 10), ("thickness", 3), ("slant", 3)))
+    c = mnist_two_stage.get_config()
+    attributes = (("class", 10), ("thickness", 3), ("slant", 3))
+    # Slant without the bottom layer, which knows least of it.
+    stages.control(c, attributes, layers=((), (), (2, 3)))
+    c.train.warmup_steps = 4_000  # log p(y|z) alone, without chains
+    c.train.num_steps += c.train.warmup_steps
     return base.finish(c, variant)
