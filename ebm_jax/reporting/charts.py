@@ -69,6 +69,7 @@ def plot_bars(
     return save_figure(path, figure)
 
 
+_MOST_PANELS = 4  # histograms in a row
 _DECADES = 30.0  # from this ratio of values on, points are drawn on a logarithmic axis
 
 
@@ -150,7 +151,7 @@ def plot_histogram_panels(
     bins: int = 60,
     central: float = 1.0,
 ) -> Path:
-    """Draws histograms side by side, one panel for each score.
+    """Draws histograms side by side, one panel for each score, up to four in a row.
 
     Args:
       path: the .png, .svg or .pdf to write.
@@ -160,9 +161,13 @@ def plot_histogram_panels(
     Returns:
       The path.
     """
-    figure, all_axes = new_panels(len(panels), (2.6 * len(panels) + 0.4, 2.4))
-    for index, (axes, (xlabel, sets)) in enumerate(zip(all_axes, panels.items(), strict=True)):
-        style_axes(axes, xlabel=xlabel, ylabel="" if index else "density")
+    columns = min(len(panels), _MOST_PANELS)
+    rows = -(-len(panels) // columns)
+    figure, all_axes = new_panels(columns, (2.6 * columns + 0.4, 2.1 * rows + 0.3), rows=rows)
+    for axes in all_axes[len(panels) :]:
+        axes.set_visible(False)
+    for index, (axes, (xlabel, sets)) in enumerate(zip(all_axes, panels.items(), strict=False)):
+        style_axes(axes, xlabel=xlabel, ylabel="" if index % columns else "density")
         draw_histograms(axes, sets, bins, central)
         axes.yaxis.set_major_locator(NullLocator())  # a density's unit says nothing here
         axes.xaxis.set_major_locator(MaxNLocator(4))

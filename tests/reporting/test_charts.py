@@ -53,6 +53,16 @@ def test_histogram_panels_share_one_legend(tmp_path, figures):
     assert all(axes.get_legend() is None for axes in figure.axes)
 
 
+def test_more_than_four_histogram_panels_go_on_below(tmp_path, figures):
+    sets = {"in": np.zeros(9), "out": np.arange(9.0)}
+    charts.plot_histogram_panels(tmp_path / "h.png", {str(i): sets for i in range(6)}, bins=9)
+    shown = [axes for axes in figures[0].axes if axes.get_visible()]
+    assert [axes.get_xlabel() for axes in shown] == ["0", "1", "2", "3", "4", "5"]
+    assert [axes.get_ylabel() for axes in shown] == ["density", "", "", "", "density", ""]
+    assert shown[4].get_subplotspec().rowspan.start == 1
+    assert figures[0].get_size_inches()[0] < 11
+
+
 def test_central_part_of_a_histogram_keeps_its_density():
     values = np.concatenate([np.linspace(0, 1, 990), np.full(10, 1e6)])
     _, axes = new_axes()
