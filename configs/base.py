@@ -184,6 +184,7 @@ def finish(c: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigD
     c.eval.num_samples = 200
     c.eval.num_reconstructions = 100
     c.eval.batch_size = 100
+    c.eval.recalibration_batches = min(c.eval.recalibration_batches, 5)
     c.eval.fid_features = 64  # FID needs more samples than features
     c.eval.fid_reference = 200
     c.eval.last_checkpoints = min(c.eval.last_checkpoints, 2)

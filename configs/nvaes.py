@@ -54,6 +54,7 @@ def nvae(
         c.optim[group].update(algorithm="adamax", final_learning_rate=1e-4)
     c.train.num_steps = num_steps
     c.train.ema_decay = 0.0  # the statistics are those of the newest parameters
+    c.eval.recalibration_batches = 100
     return c
 
 

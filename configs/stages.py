@@ -109,6 +109,7 @@ def _on_first_stage(c):
     if c.model.generator.kind == "nvae":
         c.model.energy.hidden = (200,)
         del c.nvae  # the backbone's loss
+        c.eval.recalibration_batches = 0  # energies learn in the u-space of training's statistics
 
 
 def _papers(c, batch_size, learning_rate, num_steps):
