@@ -268,6 +268,15 @@ def test_settings_that_do_not_fit(setting, value, message):
         methods.build(c)
 
 
+def test_steps_of_the_conditional_rule_may_be_as_long_as_those_of_a_gaussian():
+    c = on_backbone(digits_diffusion)
+    c.diffusion.step_rule, c.sampler.prior.step_size = "conditional", 1.9
+    methods.build(c)
+    c.sampler.prior.step_size = 2.0
+    with pytest.raises(ConfigError, match="Langevin steps diverge on a Gaussian from 2 on"):
+        methods.build(c)
+
+
 def test_legacy_log_sigma_is_of_u_space_only():
     c = on_backbone(digits_two_stage, sampler__prior__legacy_log_sigma=True)
     methods.build(c)

@@ -1,5 +1,7 @@
 """The deep hierarchical VAE: its map between u and z, its densities, its posterior, its cells."""
 
+import functools
+
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ from ebm_jax.compilation import jit_once
 from ebm_jax.densities.tilted import tilted_in_u, tilted_in_z
 from ebm_jax.errors import ConfigError
 from ebm_jax.models import deep
-from ebm_jax.models.deep_nets import clamped
+from ebm_jax.models.deep_nets import DeepVAE, Encoder, Tower, clamped
 from ebm_jax.nn.nvae_cells import DecoderCell, EncoderCell
 
 BATCH = 3
@@ -249,6 +251,26 @@ def test_recalibration_is_of_what_samples_of_the_prior_have_in_the_tower(built):
         np.testing.assert_allclose(now[name], 0.9 * was[name] + 0.1 * batch, rtol=1e-4, atol=1e-5)
     last = before["tower"], moved["tower"]
     assert all(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, last), strict=True))
+
+
+def test_what_is_drawn_for_recalibration_is_a_sample_of_the_prior():
+    """By stored statistics a draw from noise is the image of z = T_β(noise), group by group."""
+    shape = dict(latent_channels=(2, 3, 2), scales=(2, 1), width=8, side=4, halvings=1)
+    net = DeepVAE(Tower(**shape, out_channels=1), Encoder(**shape))
+    rng = np.random.default_rng(0)
+    sizes = ((4, 4, 2), (4, 4, 3), (2, 2, 2))
+    noise = tuple(jnp.asarray(rng.normal(size=(BATCH, *size)), jnp.float32) for size in sizes)
+    variables = noisy(jit_once(net.init)(jax.random.key(0), images(), noise))
+    apply = functools.partial(net.apply, variables)
+    state, z = apply(noise[2], method="start"), [noise[2]]
+    for i in (1, 0):
+        mean, std = apply(i, state, method="conditional")
+        z.insert(0, mean + std * noise[i])
+        state = apply(i, state, z[0], method="absorb")
+    expected = apply(tuple(z), method="decode")
+    drawn = apply(noise, method="draw")
+    np.testing.assert_allclose(drawn, expected, rtol=1e-4, atol=1e-4)
+    assert float(jnp.abs(drawn - apply(noise, method="decode")).max()) > 1e-2
 
 
 @pytest.mark.parametrize("cell, sides", [(EncoderCell, (4, 2)), (DecoderCell, (4, 8))])
