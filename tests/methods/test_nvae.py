@@ -178,6 +178,10 @@ def test_samples_statistics_are_found_from_any_others(first):
     tower, tower_again = (f.extra["statistics"]["tower"] for f in (found, again))
     for a, b in zip(*map(jax.tree.leaves, (tower, tower_again)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    # Each pass draws others: one more still moves them.
+    more = recalibrate(first, jax.random.key(1), 151).extra["statistics"]["tower"]
+    moves = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), tower, more)
+    assert max(jax.tree.leaves(moves)) > 1e-3
     many = tuple(
         jax.random.normal(jax.random.key(9), (2000, *s))
         for s in deep.build(small(), 1, with_inference=True).latent_shapes
