@@ -18,6 +18,7 @@ from ebm_jax.methods import control, latent_chains, latent_model
 from ebm_jax.methods.base import Method
 from ebm_jax.methods.metrics import chain_metrics
 from ebm_jax.methods.reverse_chain import ReverseChain, all_levels, one_level
+from ebm_jax.methods.warmup import after_warmup
 from ebm_jax.models import backbones, energies
 
 
@@ -77,7 +78,7 @@ def build(config, axis_name: str | None = None) -> Method:
         noisier = diffusion.one_step_noisier(levels, positive, t, chains.noise(keys, "noisier"))
         chain_keys = randomness.streams(keys, "prior")
         how = settings(chain_cfg.num_steps)
-        joint, chain = latent_model.after_warmup(
+        joint, chain = after_warmup(
             config, step, lambda: one_level(how, tilt_of(fixed), chain_keys, noisier, t)
         )
         return t, positive, joint, chain

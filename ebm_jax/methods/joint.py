@@ -18,6 +18,7 @@ from ebm_jax.methods import control, latent_model
 from ebm_jax.methods.base import Method
 from ebm_jax.methods.latent_model import LatentModel
 from ebm_jax.methods.metrics import chain_metrics
+from ebm_jax.methods.warmup import after_warmup
 from ebm_jax.models import backbones, energies
 
 
@@ -94,7 +95,7 @@ def _all_groups(config, parts: LatentModel) -> Callable:
                 return None
             return chains.prior(fixed, keys, config.sampler.prior.num_steps)
 
-        joint, negative = latent_model.after_warmup(config, state.step, negatives)
+        joint, negative = after_warmup(config, state.step, negatives)
         gated = density._replace(neg_energy=lambda p, z: joint * density.neg_energy(p, z))
         metrics = {}
         z_negative = z_chain = None
@@ -140,7 +141,7 @@ def _second_stage(config, parts: LatentModel) -> Callable:
     def gradients(state, fixed, batch, key):
         keys = randomness.per_example(key, batch["index"])
         z_positive, _ = model.infer(fixed, batch["image"], chains.noise(keys, "inference"))
-        joint, chain = latent_model.after_warmup(
+        joint, chain = after_warmup(
             config,
             state.step,
             lambda: chains.prior(fixed, keys, config.sampler.prior.num_steps),
