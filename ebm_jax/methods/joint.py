@@ -153,7 +153,7 @@ def _second_stage(config, parts: LatentModel) -> Callable:
             negative = sum(parts.terms(params, chain.position))
             loss = joint * (jnp.mean(negative) - jnp.mean(positive))
             found = {"energy/positive": -jnp.mean(positive), "energy/negative": -jnp.mean(negative)}
-            loss += _penalty(config, positive, negative, found)
+            loss += joint * _penalty(config, positive, negative, found)
             coupled, seen = parts.coupling_loss(params, batch, joint, z_positive, chain.position)
             return loss + coupled, found | seen | {"loss/total": loss + coupled}
 

@@ -164,9 +164,10 @@ def plot_histogram_panels(
     columns = min(len(panels), _MOST_PANELS)
     rows = -(-len(panels) // columns)
     figure, all_axes = new_panels(columns, (2.6 * columns + 0.4, 2.1 * rows + 0.3), rows=rows)
-    for axes in all_axes[len(panels) :]:
+    all_axes, unused = all_axes[: len(panels)], all_axes[len(panels) :]
+    for axes in unused:
         axes.set_visible(False)
-    for index, (axes, (xlabel, sets)) in enumerate(zip(all_axes, panels.items(), strict=False)):
+    for index, (axes, (xlabel, sets)) in enumerate(zip(all_axes, panels.items(), strict=True)):
         style_axes(axes, xlabel=xlabel, ylabel="" if index % columns else "density")
         draw_histograms(axes, sets, bins, central)
         axes.yaxis.set_major_locator(NullLocator())  # a density's unit says nothing here
