@@ -140,6 +140,7 @@ def _net(config, side: int, num_outputs: int) -> DeepVAE:
             scales=scales,
             cells=m[part].cells,
             floor=m.prior.sigma_floor,
+            remat=m.generator.remat,
             dtype=dtype,
         )
 

@@ -30,6 +30,7 @@ class Scales(nn.Module):
       cells: residual cells before each group.
       floor: of every σ but that of the top group's prior, which is 1.
       train, axis_name: of batch normalisation, see `residual.UpBlock`.
+      remat: whether gradients compute the inside of every cell again instead of keeping it.
       dtype: of the computation; parameters and results are float32.
     """
 
@@ -42,6 +43,7 @@ class Scales(nn.Module):
     floor: float = 0.01
     train: bool = False
     axis_name: str | None = None
+    remat: bool = False
     dtype: jnp.dtype = jnp.float32
 
     def scale_of(self, i: int) -> int:
@@ -63,10 +65,11 @@ class Scales(nn.Module):
         above = i + 1
         return above < len(self.latent_channels) and self.scale_of(above) != self.scale_of(i)
 
-    @property
-    def cell_settings(self) -> dict:
-        """Of every residual cell."""
-        return dict(train=self.train, axis_name=self.axis_name, dtype=self.dtype)
+    def cell(self, kind: type[nn.Module], channels: int, **settings) -> nn.Module:
+        """A residual cell with this many channels."""
+        kind = nn.remat(kind) if self.remat else kind
+        settings |= dict(train=self.train, axis_name=self.axis_name, dtype=self.dtype)
+        return kind(channels, **settings)
 
     def conv(self, features: int, size: int) -> Conv:
         """A convolution of stride 1 with a kernel of size × size."""
@@ -103,8 +106,8 @@ class Tower(Scales):
         return self._cells(self.channels_of(self.scale_of(i)), up=self.starts_scale(i))
 
     def _cells(self, channels, *, up):
-        first = [DecoderCell(channels, up=True, **self.cell_settings)] if up else []
-        return first + [DecoderCell(channels, **self.cell_settings) for _ in range(self.cells)]
+        first = [self.cell(DecoderCell, channels, up=True)] if up else []
+        return first + [self.cell(DecoderCell, channels) for _ in range(self.cells)]
 
     def start(self, top: jax.Array) -> jax.Array:
         """z_L → the state below it."""
@@ -139,8 +142,8 @@ class Encoder(Scales):
         before = []
         for k in reversed(range(self.halvings)):
             before += [
-                EncoderCell(self.channels_of(-k - 1), **self.cell_settings),
-                EncoderCell(self.channels_of(-k), down=True, **self.cell_settings),
+                self.cell(EncoderCell, self.channels_of(-k - 1)),
+                self.cell(EncoderCell, self.channels_of(-k), down=True),
             ]
         self.before = before
         self.groups = [self._cells(i) for i in layers]
@@ -150,8 +153,8 @@ class Encoder(Scales):
     def _cells(self, i):
         channels = self.channels_of(self.scale_of(i))
         halves = bool(i) and self.starts_scale(i - 1)
-        first = [EncoderCell(channels, down=True, **self.cell_settings)] if halves else []
-        return first + [EncoderCell(channels, **self.cell_settings) for _ in range(self.cells)]
+        first = [self.cell(EncoderCell, channels, down=True)] if halves else []
+        return first + [self.cell(EncoderCell, channels) for _ in range(self.cells)]
 
     def taps(self, x: jax.Array) -> list[jax.Array]:
         """Maps of the images [B, H, W, C], one per group, bottom first."""

@@ -75,6 +75,31 @@ def test_patches_that_do_not_fit_are_refused(patch):
         deep.build(small_config(**{"model.generator.patch": patch}), 1, with_inference=True)
 
 
+def test_remat_keeps_a_tenth_between_the_passes_and_has_the_same_gradients():
+    kept, gradients = {}, {}
+    for remat in (False, True):
+        changes = {"model.generator.remat": remat, "model.generator.cells": 2}
+        model = deep.build(small_config(**changes), 1, with_inference=True)
+        params = noisy(jit_once(model.init)(jax.random.key(0)))
+
+        def loss(params, x, noise, model=model):
+            raw, kl, statistics = model.learn(params, x, noise)
+            return jnp.sum(raw**2) + jnp.sum(kl), statistics
+
+        many = jax.ShapeDtypeStruct((256, 8, 8, 1), jnp.float32)
+        noise = [jax.ShapeDtypeStruct((256, *shape), jnp.float32) for shape in model.latent_shapes]
+        pull_back = jax.eval_shape(
+            lambda *inputs, loss=loss: jax.vjp(loss, *inputs, has_aux=True)[1],
+            *(params, many, tuple(noise)),
+        )
+        kept[remat] = sum(leaf.size for leaf in jax.tree.leaves(pull_back))
+        noise = latents(model, seed=1)
+        gradients[remat] = jit_once(jax.grad(loss, has_aux=True))(params, images(), noise)
+    assert kept[True] < kept[False] / 10
+    for a, b in zip(*map(jax.tree.leaves, gradients.values()), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5 * max(np.abs(a).max(), 10.0))
+
+
 # The prior
 
 
