@@ -4,9 +4,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ebm_jax.nn.activations import leaky_relu
 from ebm_jax.nn.conv import Conv
 from ebm_jax.nn.dense import Dense
-from ebm_jax.nn.mlp import leaky_relu
 
 
 class ConvInference(nn.Module):

@@ -4,9 +4,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ebm_jax.nn.activations import leaky_relu, silu
 from ebm_jax.nn.conv import Conv
 from ebm_jax.nn.dense import Dense
-from ebm_jax.nn.mlp import MLP, leaky_relu
+from ebm_jax.nn.mlp import MLP
 from ebm_jax.nn.residual import halve
 from ebm_jax.nn.timed import embed_level, residual_block
 
@@ -66,12 +67,12 @@ class TimedMapEnergy(nn.Module):
         level = embed_level(dense, self.width, t)
         h = conv(3, "input")(x) + dense(self.channels, "input_level")(level)[:, None, None]
         for i in range(max(x.shape[1].bit_length() - 2, 0)):
-            inner = conv(3, f"down_{i}_0")(nn.silu(h))
+            inner = conv(3, f"down_{i}_0")(silu(h))
             inner += dense(self.channels, f"down_{i}_level")(level)[:, None, None]
-            inner = conv(3, f"down_{i}_1")(nn.silu(inner))
+            inner = conv(3, f"down_{i}_1")(silu(inner))
             h = halve(h + inner)
-        h = dense(self.width, "flat")(nn.silu(h).reshape(h.shape[0], -1))
+        h = dense(self.width, "flat")(silu(h).reshape(h.shape[0], -1))
         for i in range(2):
             h = residual_block(dense, self.width, h, level, f"block_{i}")
         last = nn.initializers.zeros if self.zero_init_last else _XAVIER
-        return dense(1, "last", last)(nn.silu(h)).astype(jnp.float32)
+        return dense(1, "last", last)(silu(h)).astype(jnp.float32)

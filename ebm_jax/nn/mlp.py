@@ -4,12 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ebm_jax.nn.activations import leaky_relu
 from ebm_jax.nn.dense import Dense
-
-
-def leaky_relu(x: jax.Array) -> jax.Array:
-    """Slope 0.2, as everywhere in the papers."""
-    return nn.leaky_relu(x, 0.2)
 
 
 class MLP(nn.Module):

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ebm_jax.nn.activations import silu
 from ebm_jax.nn.conv import Conv
 from ebm_jax.nn.dense import Dense
 from ebm_jax.nn.residual import double, halve, normalise
@@ -29,9 +30,9 @@ class EncoderCell(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        h = nn.silu(normalise(self, "norm_0")(x))
+        h = silu(normalise(self, "norm_0")(x))
         h = Conv(self.features, (3, 3), dtype=self.dtype, name="conv_0", halve=self.down)(h)
-        h = nn.silu(normalise(self, "norm_1")(h))
+        h = silu(normalise(self, "norm_1")(h))
         h = Conv(self.features, (3, 3), dtype=self.dtype, name="conv_1")(h)
         skip = halve(x) if self.down else x
         return _joined(self, skip, h)
@@ -65,9 +66,9 @@ class DecoderCell(nn.Module):
             return Conv(features, (1, 1), use_bias=False, dtype=self.dtype, name=name)
 
         h = pointwise(wide, "expand")(normalise(self, "norm_0")(x))
-        h = nn.silu(normalise(self, "norm_1")(h))
+        h = silu(normalise(self, "norm_1")(h))
         settings = dict(groups=wide, use_bias=False, dtype=self.dtype, name="depthwise")
-        h = nn.silu(normalise(self, "norm_2")(Conv(wide, (5, 5), **settings)(h)))
+        h = silu(normalise(self, "norm_2")(Conv(wide, (5, 5), **settings)(h)))
         h = normalise(self, "norm_3")(pointwise(self.features, "reduce")(h))
         return _joined(self, x, h)
 

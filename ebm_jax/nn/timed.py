@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ebm_jax.nn.activations import silu
 from ebm_jax.nn.dense import Dense
 
 EMBEDDING = 128  # numbers a level is embedded in
@@ -42,7 +43,7 @@ class TimedMLP(nn.Module):
         for i, width in enumerate(self.hidden[1:]):
             h = residual_block(dense, width, h, level, f"block_{i}")
         last = nn.initializers.zeros if self.zero_init_last else _XAVIER
-        return dense(self.out, "last", last)(nn.silu(h)).astype(jnp.float32)
+        return dense(self.out, "last", last)(silu(h)).astype(jnp.float32)
 
 
 def embed_time(t: jax.Array, size: int = EMBEDDING) -> jax.Array:
@@ -55,13 +56,13 @@ def embed_time(t: jax.Array, size: int = EMBEDDING) -> jax.Array:
 def embed_level(dense: Callable, width: int, t: jax.Array) -> jax.Array:
     """t [B] → [B, width], by layers of the module that `dense(width, name)` makes them in."""
     level = dense(width, "level_0")(embed_time(t))
-    return nn.silu(dense(width, "level_1")(nn.silu(level)))
+    return silu(dense(width, "level_1")(silu(level)))
 
 
 def residual_block(
     dense: Callable, width: int, h: jax.Array, level: jax.Array, name: str
 ) -> jax.Array:
     """h + SiLU–linear (+ level)–SiLU–linear: [B, C] → [B, width]; `dense` as above."""
-    inner = dense(width, f"{name}_0")(nn.silu(h)) + dense(width, f"{name}_level")(level)
-    inner = dense(width, f"{name}_1")(nn.silu(inner))
+    inner = dense(width, f"{name}_0")(silu(h)) + dense(width, f"{name}_level")(level)
+    inner = dense(width, f"{name}_1")(silu(inner))
     return inner + (h if h.shape[1] == width else dense(width, f"{name}_shortcut")(h))

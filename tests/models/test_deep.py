@@ -96,8 +96,11 @@ def test_remat_keeps_a_tenth_between_the_passes_and_has_the_same_gradients():
         noise = latents(model, seed=1)
         gradients[remat] = jit_once(jax.grad(loss, has_aux=True))(params, images(), noise)
     assert kept[True] < kept[False] / 10
-    for a, b in zip(*map(jax.tree.leaves, gradients.values()), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5 * max(np.abs(a).max(), 10.0))
+    leaves = [jax.tree.leaves(gradient[0]) for gradient in gradients.values()]
+    # Biases before a normalisation have gradients of 0, and so of nothing but rounding.
+    rounding = 1e-6 * max(np.abs(leaf).max() for leaf in leaves[0])
+    for a, b in zip(*leaves, strict=True):
+        np.testing.assert_allclose(a, b, atol=max(1e-4 * np.abs(a).max(), rounding))
 
 
 # The prior

@@ -4,13 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ebm_jax.nn.mlp import MLP, leaky_relu
+from ebm_jax.nn.mlp import MLP
 
 X = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
-
-
-def test_leaky_relu_has_slope_one_fifth():
-    np.testing.assert_allclose(leaky_relu(jnp.array([-5.0, 0.0, 2.0])), [-1.0, 0.0, 2.0])
 
 
 def test_it_is_linear_layers_with_leaky_relu_between():
