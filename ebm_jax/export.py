@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from ebm_jax import methods
+from ebm_jax import compatibility, methods
 from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.methods import InferenceState, Samples
 from ebm_jax.reporting.files import write_bytes
@@ -76,6 +76,7 @@ def load(directory: str | Path) -> LoadedModel:
         description = json.loads((directory / _CONFIG).read_text())
         raw = flax.serialization.msgpack_restore((directory / PARAMETERS).read_bytes())
         config = ml_collections.ConfigDict(_tuples(description["config"]))
+        compatibility.complete(config)
         step = int(description["step"])
         state = InferenceState(**jax.tree.map(jnp.asarray, raw))
         method = methods.compiled(methods.build(config))
