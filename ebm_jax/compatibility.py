@@ -1,7 +1,7 @@
 """Exports of earlier versions: settings that were added since, at what the code did without them.
 
-A setting that a model needs and that did not exist before gets a line here, so that what was exported
-once can be loaded for good.
+A setting that a model needs and that did not exist before gets a line here, so that what was
+exported once can be loaded for good.
 """
 
 import ml_collections
