@@ -15,6 +15,7 @@ import jax
 from benchmarks import (
     compiling,
     convolutions,
+    deep,
     dispatch,
     hat,
     inception,
@@ -30,6 +31,7 @@ from benchmarks.report import as_json, markdown
 SUITES = {
     "compiling": ("Compile time", compiling.run),
     "convolutions": ("Passes of convolutions", convolutions.run),
+    "deep": ("Chains through a deep model", deep.run),
     "dispatch": ("Host overhead", dispatch.run),
     "hat": ("Hat EBM's CIFAR-10 chain", hat.run),
     "inception": ("Inception", inception.run),
