@@ -20,7 +20,10 @@ _GOALS = {"flax.linen.silu": 1.1, "PyTorch eager": 1.4}
 
 
 def run(repeats: int) -> list[Row]:
-    """A step in u-space of the joint EBM on MNIST's model, and the same with `flax.linen.silu`."""
+    """A step in u-space of the joint EBM on MNIST's model, and the same with `flax.linen.silu`.
+
+    Ours includes what a whole chain has beside its steps: the start to z and back, the end to z.
+    """
     config, parts, params = deep_model()
     calls = {"ours": _chain(config, parts, params)}
     with mock.patch.object(nvae_cells, "silu", nn.silu):
@@ -64,7 +67,7 @@ def _torch(config, parts, params):
     try:
         import torch
 
-        from benchmarks import torch_deep
+        from benchmarks import torch_deep, torch_twins
     except ImportError:
         return {}
     density = torch_deep.Density(params, floor=config.model.prior.sigma_floor)
@@ -72,6 +75,6 @@ def _torch(config, parts, params):
 
     def call():
         start = tuple(map(torch.randn, shapes))
-        return torch_deep.chain(density, start, STEPS, config.sampler.prior.step_size)[0].numpy()
+        return torch_twins.langevin(density, start, STEPS, config.sampler.prior.step_size)[0].numpy()
 
     return {"PyTorch eager": call}

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 def tensors(tree):
-    """A pytree of Flax parameters with tensors, kernels as PyTorch has them."""
+    """A pytree of Flax parameters as tensors, kernels as PyTorch's: OIHW and [outputs, inputs]."""
     if isinstance(tree, dict):
         return {name: tensors(leaf) for name, leaf in tree.items()}
     leaf = np.asarray(tree)
@@ -18,7 +18,7 @@ def tensors(tree):
 
 
 class Density:
-    """u → F(T_β(u)) − ½‖u‖², [B], of maps [B, c, h, w], bottom first."""
+    """(u_1, u_2, …) → F(T_β(u)) − ½‖u‖², [B], of maps [B, c, h, w], bottom first."""
 
     def __init__(self, params, floor: float):
         """Of the Flax parameters by group; every σ is `floor` or more."""
@@ -26,12 +26,13 @@ class Density:
         self.tower, self.statistics = params["generator"], params["statistics"]["tower"]
         self.energy, self.floor = params["energy"], floor
 
-    def __call__(self, u):
+    def __call__(self, *u):
         z = self.to_z(u)
         tilt = sum(self._energy(self.energy[f"layer_{i + 1}"], z_i) for i, z_i in enumerate(z))
         return tilt - 0.5 * sum((u_i**2).flatten(1).sum(1) for u_i in u)
 
     def to_z(self, u):
+        """T_β: maps of every group → those of z."""
         top = len(u) - 1
         constant = self.tower["constant"].permute(2, 0, 1)
         state, z = constant.expand(len(u[0]), *constant.shape), (u[top],)
@@ -82,14 +83,3 @@ def _cell(params, statistics, x):
 def _conv(params, x, groups=1):
     kernel = params["kernel"]
     return functional.conv2d(x, kernel, params.get("bias"), 1, kernel.shape[-1] // 2, 1, groups)
-
-
-def chain(log_prob, start, steps, step_size):
-    """u ← u + s²/2 ∇log p(u) + s ξ, `steps` times."""
-    u = start
-    for _ in range(steps):
-        u = tuple(leaf.detach().requires_grad_() for leaf in u)
-        gradient = torch.autograd.grad(log_prob(u).sum(), u)
-        moves = (0.5 * step_size**2 * g + step_size * torch.randn_like(g) for g in gradient)
-        u = tuple(leaf.detach() + move for leaf, move in zip(u, moves, strict=True))
-    return u

@@ -101,6 +101,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.train.image_every = 500
     c.train.steps_per_dispatch = 1
     c.train.accumulate = 1  # parts in which a device works on its share of the batch
+    c.train.remat = False  # deep backbones: gradients compute cells again, and keep a tenth
     c.train.ema_decay = 0.999
 
     c.stability = ml_collections.ConfigDict()

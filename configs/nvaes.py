@@ -45,7 +45,6 @@ def nvae(
     c.model.generator.update(kind="nvae", hidden=(width,))
     c.model.generator.scales = scales
     c.model.generator.latent_side = latent_side
-    c.model.generator.remat = False  # gradients compute cells again instead of keeping their inside
     c.model.generator.patch = 1  # side of the squares of pixels that are one position of the nets
     c.model.inference.update(kind="nvae", hidden=(width,))
     c.model.generator.cells = c.model.inference.cells = cells
@@ -80,7 +79,7 @@ def on_photographs(c, *, batch_size: int, spectral_weight: float) -> None:
     """Colour photographs: mixtures of logistics, flips, FID of as many samples as the papers'."""
     c.data.batch_size = batch_size
     c.data.flip = True
-    c.model.generator.remat = True  # a batch's gradient would keep 100 to 200 GB, it keeps a tenth
+    c.train.remat = True
     c.model.likelihood.kind = "logistic_mixture"
     c.nvae.spectral_weight = spectral_weight
     c.eval.num_samples = 50_000

@@ -1,4 +1,4 @@
-"""Devices: the only file that knows how many there are.
+"""Devices: the only file that maps over them.
 
 Training state is replicated, one copy per local device stacked on a leading axis; batches are
 split on that axis. Everything else sees arrays without it.

@@ -157,14 +157,17 @@ def test_hat_ebm_on_two_devices_is_that_on_one():
     assert 4 <= np.any(np.asarray(before != after), axis=(1, 2, 3)).sum() <= 9
 
 
-@pytest.mark.parametrize("stage", [None, stages.joint, stages.diffusion])
-def test_deep_models_on_two_devices_are_those_on_one(stage):
+@pytest.mark.parametrize(
+    "stage, remat",
+    [(None, False), (None, True), (stages.joint, False), (stages.diffusion, False)],
+)
+def test_deep_models_on_two_devices_are_those_on_one(stage, remat):
     """Batch statistics and the balance of KL terms are of all examples; energies learn alike."""
     c = nvaes.nvae(
         *("digits", 8, 1),
         **dict(scales=(1, 1), latent_side=4, latent_channels=1, width=8, cells=1, num_steps=4),
     )
-    c.nvae.kl_warmup = 1.0
+    c.nvae.kl_warmup, c.train.remat = 1.0, remat
     if stage:
         stage(c)
         c.model.energy.update(hidden=(6,), channels=4, zero_init=False)
@@ -238,7 +241,9 @@ def test_host_copies_survive_the_donation_of_the_state():
     copied = parallel.to_host(state)
     p_step = parallel.pmap_step(build_step(toy_method(parallel.AXIS), STABILITY, 0.9))
     for _ in range(3):
+        before = state
         state = p_step(state, parallel.split_batch(BATCH), parallel.replicate(key))
+        assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before.train.params))
     assert_equal(initial, kept)
     assert_equal(copied, kept)
 

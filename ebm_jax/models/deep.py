@@ -37,9 +37,9 @@ def build(
     padding = to_power_of_two(config.data.image_size)
     patch = _patch(config, padding.padded)
     net = _net(config, padding.padded // patch, num_outputs * patch**2)
+    settings = dict(train=True, axis_name=axis_name, remat=config.train.remat)
     learning = net.clone(
-        tower=net.tower.clone(train=True, axis_name=axis_name),
-        encoder=net.encoder.clone(train=True, axis_name=axis_name),
+        tower=net.tower.clone(**settings), encoder=net.encoder.clone(**settings)
     )
     tower = net.tower
     num_layers = len(tower.latent_channels)
@@ -140,7 +140,6 @@ def _net(config, side: int, num_outputs: int) -> DeepVAE:
             scales=scales,
             cells=m[part].cells,
             floor=m.prior.sigma_floor,
-            remat=m.generator.remat,
             dtype=dtype,
         )
 

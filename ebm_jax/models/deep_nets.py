@@ -65,11 +65,11 @@ class Scales(nn.Module):
         above = i + 1
         return above < len(self.latent_channels) and self.scale_of(above) != self.scale_of(i)
 
-    def cell(self, kind: type[nn.Module], channels: int, **settings) -> nn.Module:
-        """A residual cell with this many channels."""
-        kind = nn.remat(kind) if self.remat else kind
-        settings |= dict(train=self.train, axis_name=self.axis_name, dtype=self.dtype)
-        return kind(channels, **settings)
+    def residual_cell(self, kind: type[nn.Module], channels: int, **settings) -> nn.Module:
+        """A cell with this many channels, whose inside is computed again where `remat` is on."""
+        build = nn.remat(kind) if self.remat else kind
+        shared = dict(train=self.train, axis_name=self.axis_name, dtype=self.dtype)
+        return build(channels, **settings, **shared)
 
     def conv(self, features: int, size: int) -> Conv:
         """A convolution of stride 1 with a kernel of size × size."""
@@ -106,8 +106,8 @@ class Tower(Scales):
         return self._cells(self.channels_of(self.scale_of(i)), up=self.starts_scale(i))
 
     def _cells(self, channels, *, up):
-        first = [self.cell(DecoderCell, channels, up=True)] if up else []
-        return first + [self.cell(DecoderCell, channels) for _ in range(self.cells)]
+        first = [self.residual_cell(DecoderCell, channels, up=True)] if up else []
+        return first + [self.residual_cell(DecoderCell, channels) for _ in range(self.cells)]
 
     def start(self, top: jax.Array) -> jax.Array:
         """z_L → the state below it."""
@@ -142,8 +142,8 @@ class Encoder(Scales):
         before = []
         for k in reversed(range(self.halvings)):
             before += [
-                self.cell(EncoderCell, self.channels_of(-k - 1)),
-                self.cell(EncoderCell, self.channels_of(-k), down=True),
+                self.residual_cell(EncoderCell, self.channels_of(-k - 1)),
+                self.residual_cell(EncoderCell, self.channels_of(-k), down=True),
             ]
         self.before = before
         self.groups = [self._cells(i) for i in layers]
@@ -153,8 +153,8 @@ class Encoder(Scales):
     def _cells(self, i):
         channels = self.channels_of(self.scale_of(i))
         halves = bool(i) and self.starts_scale(i - 1)
-        first = [self.cell(EncoderCell, channels, down=True)] if halves else []
-        return first + [self.cell(EncoderCell, channels) for _ in range(self.cells)]
+        first = [self.residual_cell(EncoderCell, channels, down=True)] if halves else []
+        return first + [self.residual_cell(EncoderCell, channels) for _ in range(self.cells)]
 
     def taps(self, x: jax.Array) -> list[jax.Array]:
         """Maps of the images [B, H, W, C], one per group, bottom first."""
