@@ -75,6 +75,8 @@ def _torch(config, parts, params):
 
     def call():
         start = tuple(map(torch.randn, shapes))
-        return torch_twins.langevin(density, start, STEPS, config.sampler.prior.step_size)[0].numpy()
+        return torch_twins.langevin(density, start, STEPS, config.sampler.prior.step_size)[
+            0
+        ].numpy()
 
     return {"PyTorch eager": call}

@@ -4,13 +4,13 @@ python -m benchmarks.run [--suite joint,samplers,…] [--repeats N] [--out DIR] 
 """
 
 import argparse
+import importlib.util
 import json
 import platform
 import sys
+from datetime import date
 from importlib import metadata
 from pathlib import Path
-
-import jax
 
 from benchmarks import (
     compiling,
@@ -27,6 +27,7 @@ from benchmarks import (
     starts,
 )
 from benchmarks.report import as_json, markdown
+from ebm_jax.provenance import describe_hardware, git_commit
 
 SUITES = {
     "compiling": ("Compile time", compiling.run),
@@ -42,6 +43,15 @@ SUITES = {
     "scaling": ("How cost grows", scaling.run),
     "starts": ("Where posterior chains start", starts.run),
 }
+COMPARED = {  # without these packages a suite has no rows with goals
+    **dict.fromkeys(("deep", "hat", "joint", "ladder"), ("torch",)),
+    "samplers": ("torchebm", "blackjax"),
+}
+
+
+def has(package: str) -> bool:
+    """Whether it can be imported."""
+    return importlib.util.find_spec(package) is not None
 
 
 def main() -> int:
@@ -57,7 +67,7 @@ def main() -> int:
     )
     parser.add_argument("--layer", default="", help="part of the names of convolutions' layers")
     options = parser.parse_args()
-    names = [name for name in options.suite.split(",") if name]
+    names = options.suite.split(",")
     for name in names:
         if name not in SUITES:
             parser.error(f"--suite names '{name}'; known: {', '.join(SUITES)}")
@@ -66,6 +76,20 @@ def main() -> int:
         parser.error(f"--layer is '{options.layer}', which no layer of suite convolutions contains")
     if options.repeats < 1:
         parser.error(f"--repeats is {options.repeats}; it must be positive")
+    if options.out:
+        try:
+            options.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(f"--out is '{options.out}', which cannot be made ({error.strerror})")
+    if options.check:
+        absent = {
+            package for name in names for package in COMPARED.get(name, ()) if not has(package)
+        }
+        if absent:
+            parser.error(
+                f"--check compares with {', '.join(sorted(absent))}, which is not installed; "
+                "pip install -r requirements-benchmarks.txt"
+            )
     machine = describe_machine()
     text, rows = [machine], []
     print(machine + "\n")
@@ -77,7 +101,6 @@ def main() -> int:
         rows += found
         print(text[-1], flush=True)
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "benchmarks.md").write_text("\n".join(text))
         (options.out / "benchmarks.json").write_text(json.dumps(as_json(rows), indent=1) + "\n")
     missed = [sentence for row in rows for sentence in row.misses()]
@@ -95,11 +118,18 @@ def describe_machine() -> str:
             versions.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             versions.append(f"{name} not installed")
-    device = jax.devices()[0]
     return (
-        f"{jax.device_count()} × {device.device_kind}, {platform.machine()}, Python "
+        f"{describe_hardware()} ({_processor()}), {date.today()}, commit {git_commit()}, Python "
         f"{platform.python_version()}, {', '.join(versions)}"
     )
+
+
+def _processor() -> str:
+    """The CPU's name, where Linux tells it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown processor"
 
 
 if __name__ == "__main__":

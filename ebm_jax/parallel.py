@@ -6,6 +6,8 @@ split on that axis. Everything else sees arrays without it.
 
 import math
 import os
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +20,7 @@ from ebm_jax.errors import ConfigError, UserError
 
 AXIS = "devices"
 _LAUNCH = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+_PATIENCE = 300.0  # seconds in which the processes of a job must meet
 
 
 def initialise() -> None:
@@ -28,7 +31,8 @@ def initialise() -> None:
     called before anything asks for a device; a second call does nothing.
 
     Raises:
-      ConfigError: the variables are incomplete or no numbers, or the processes do not meet.
+      ConfigError: the variables are incomplete or make no sense, or the processes do not meet. If
+        they have not met within five minutes the process ends with the same sentence and code.
     """
     if jax.distributed.is_initialized():
         return
@@ -38,32 +42,50 @@ def initialise() -> None:
     if given and len(given) < len(_LAUNCH):
         missing = ", ".join(name for name in _LAUNCH if name not in given)
         raise ConfigError(
-            f"{', '.join(given)} is set but {missing} is not; set all three for a launch by "
+            f"{', '.join(given)} set, but without {missing}; set all three for a launch by "
             "environment variables, or none."
         )
     if not (given or slurm or pod):
         return
-    arguments = {}
-    if given:
-        try:
-            arguments = dict(
-                coordinator_address=given["JAX_COORDINATOR_ADDRESS"],
-                num_processes=int(given["JAX_NUM_PROCESSES"]),
-                process_id=int(given["JAX_PROCESS_ID"]),
-            )
-        except ValueError as error:
-            raise ConfigError(
-                f"JAX_NUM_PROCESSES is '{given['JAX_NUM_PROCESSES']}' and JAX_PROCESS_ID is "
-                f"'{given['JAX_PROCESS_ID']}'; both must be whole numbers."
-            ) from error
+    arguments = _launched_by(*map(given.get, _LAUNCH)) if given else {}
+    # XLA, which waits, would abort the process without a sentence.
+    timer = threading.Timer(_PATIENCE, _give_up, [f"in {_PATIENCE:.0f} s"])
+    timer.daemon = True
+    timer.start()
     try:
-        jax.distributed.initialize(**arguments)
+        jax.distributed.initialize(**arguments, initialization_timeout=int(2 * _PATIENCE))
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0][:300]
+        raise ConfigError(_NOT_MET.format(reason)) from error
+    finally:
+        timer.cancel()
+
+
+_NOT_MET = (
+    "the processes of this job did not meet ({}); start all of them, with the address of process 0 "
+    "and a number of its own for each."
+)
+
+
+def _give_up(reason):
+    print(f"error: {_NOT_MET.format(reason)}", file=sys.stderr, flush=True)
+    os._exit(ConfigError.exit_code)  # the main thread is inside XLA, where no exception reaches it
+
+
+def _launched_by(address: str, count: str, number: str) -> dict[str, Any]:
+    """`jax.distributed.initialize`'s arguments from the three variables."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal() and 0 < int(port) < 2**16):
         raise ConfigError(
-            f"the processes of this job did not meet ({reason}); check the coordinator's address "
-            "and the numbers of the processes."
-        ) from error
+            f"JAX_COORDINATOR_ADDRESS is '{address}'; use host:port of process 0, with a port below "
+            "65536."
+        )
+    if not (count.isdecimal() and number.isdecimal() and int(number) < int(count)):
+        raise ConfigError(
+            f"JAX_NUM_PROCESSES is '{count}' and JAX_PROCESS_ID is '{number}'; use the number of "
+            "processes, and 0, 1, … below it for each."
+        )
+    return dict(coordinator_address=address, num_processes=int(count), process_id=int(number))
 
 
 def is_primary() -> bool:

@@ -81,7 +81,9 @@ def test_check_fails_below_a_goal(monkeypatch, capsys, tmp_path, goal, code):
     "arguments, told",
     [
         (["--suite=speed"], "known: "),
+        (["--suite="], "--suite names ''; known: "),
         (["--suite=noise", "--repeats=0"], "--repeats is 0"),
+        (["--suite=noise", "--out=/proc/nope"], "--out is '/proc/nope', which cannot be made"),
         (["--suite=convolutions", "--layer=typo"], "--layer is 'typo', which no layer"),
     ],
 )
@@ -91,6 +93,15 @@ def test_bad_arguments(monkeypatch, capsys, arguments, told):
         command.main()
     assert ended.value.code == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_check_without_what_is_compared_with_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(command, "has", lambda package: package == "torchebm")
+    monkeypatch.setattr(sys, "argv", ["run", "--suite=samplers,deep,noise", "--check"])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 2
+    assert "--check compares with blackjax, torch, which is not" in capsys.readouterr().err
 
 
 def test_torch_twin_is_the_same_model():

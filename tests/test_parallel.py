@@ -1,5 +1,11 @@
 """Devices: two give what one gives, with gradients averaged and not summed."""
 
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +17,8 @@ from ebm_jax.errors import ConfigError
 from ebm_jax.training_step import build_step, init_loop_state
 from tests.test_train import tiny_config
 from tests.test_training_step import BATCH, STABILITY, assert_equal, toy_method
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_replicate_and_back_keeps_values_and_types():
@@ -248,21 +256,29 @@ def test_host_copies_survive_the_donation_of_the_state():
     assert_equal(copied, kept)
 
 
+def launch(*values):
+    return dict(zip(parallel._LAUNCH, values, strict=True))
+
+
 @pytest.mark.parametrize(
     "given, message",
     [
         (
             {"JAX_NUM_PROCESSES": "2"},
-            "JAX_NUM_PROCESSES is set but JAX_COORDINATOR_ADDRESS, JAX_PROCESS_ID is not",
+            "JAX_NUM_PROCESSES set, but without JAX_COORDINATOR_ADDRESS, JAX_PROCESS_ID; set all",
+        ),
+        (launch("localhost:1", "two", "0"), "JAX_NUM_PROCESSES is 'two' and JAX_PROCESS_ID is '0'"),
+        (
+            launch("localhost:1", "2", "2"),
+            "JAX_PROCESS_ID is '2'; use the number of processes, and",
         ),
         (
-            {
-                "JAX_COORDINATOR_ADDRESS": "localhost:1",
-                "JAX_NUM_PROCESSES": "two",
-                "JAX_PROCESS_ID": "0",
-            },
-            "JAX_NUM_PROCESSES is 'two' and JAX_PROCESS_ID is '0'; both must be whole numbers",
+            launch("localhost:1", "0", "0"),
+            "JAX_NUM_PROCESSES is '0' and JAX_PROCESS_ID is '0'; use",
         ),
+        (launch("localhost:1", "2", "-1"), "JAX_PROCESS_ID is '-1'; use the number of processes"),
+        (launch("localhost", "1", "0"), "ADDRESS is 'localhost'; use host:port of process 0, with"),
+        (launch("localhost:99999", "1", "0"), "ADDRESS is 'localhost:99999'; use host:port of pro"),
     ],
 )
 def test_half_given_launches_are_refused(monkeypatch, given, message):
@@ -270,6 +286,24 @@ def test_half_given_launches_are_refused(monkeypatch, given, message):
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=message):
         parallel.initialise()
+
+
+def test_processes_that_do_not_meet_end_with_a_sentence():
+    """Process 0 of two, alone: nobody comes."""
+    script = (
+        "from ebm_jax import parallel\nparallel._PATIENCE = 2.0\n"
+        "parallel.initialise()\nprint('met')"
+    )
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **launch(address, "2", "0")},
+        **dict(capture_output=True, text=True, timeout=60, cwd=ROOT),
+    )
+    assert done.returncode == 2 and "met" not in done.stdout
+    assert "error: the processes of this job did not meet (in 2 s); start all of" in done.stderr
 
 
 def test_one_process_joins_nobody(monkeypatch):

@@ -38,9 +38,7 @@ def build(
     patch = _patch(config, padding.padded)
     net = _net(config, padding.padded // patch, num_outputs * patch**2)
     settings = dict(train=True, axis_name=axis_name, remat=config.train.remat)
-    learning = net.clone(
-        tower=net.tower.clone(**settings), encoder=net.encoder.clone(**settings)
-    )
+    learning = net.clone(tower=net.tower.clone(**settings), encoder=net.encoder.clone(**settings))
     tower = net.tower
     num_layers = len(tower.latent_channels)
     sides = [tower.side >> tower.scale_of(i) for i in range(num_layers)]
