@@ -71,12 +71,11 @@ def _torch(config, parts, params):
     except ImportError:
         return {}
     density = torch_deep.Density(params, floor=config.model.prior.sigma_floor)
+    step_size = config.sampler.prior.step_size
     shapes = [(config.data.batch_size, c, h, w) for h, w, c in parts.model.latent_shapes]
 
     def call():
         start = tuple(map(torch.randn, shapes))
-        return torch_twins.langevin(density, start, STEPS, config.sampler.prior.step_size)[
-            0
-        ].numpy()
+        return torch_twins.langevin(density, start, STEPS, step_size)[0].numpy()
 
     return {"PyTorch eager": call}

@@ -82,9 +82,8 @@ def main() -> int:
         except OSError as error:
             parser.error(f"--out is '{options.out}', which cannot be made ({error.strerror})")
     if options.check:
-        absent = {
-            package for name in names for package in COMPARED.get(name, ()) if not has(package)
-        }
+        needed = {package for name in names for package in COMPARED.get(name, ())}
+        absent = {package for package in needed if not has(package)}
         if absent:
             parser.error(
                 f"--check compares with {', '.join(sorted(absent))}, which is not installed; "
