@@ -77,8 +77,8 @@ def _launched_by(address: str, count: str, number: str) -> dict[str, Any]:
     host, _, port = address.rpartition(":")
     if not (host and port.isdecimal() and 0 < int(port) < 2**16):
         raise ConfigError(
-            f"JAX_COORDINATOR_ADDRESS is '{address}'; use host:port of process 0, with a port of at "
-            "most 65535."
+            f"JAX_COORDINATOR_ADDRESS is '{address}'; use host:port of process 0, with a port of "
+            "at most 65535."
         )
     if not (count.isdecimal() and number.isdecimal() and int(number) < int(count)):
         raise ConfigError(

@@ -15,12 +15,8 @@ def conv(features: int, size: int, dtype: jnp.dtype, name: str, *, halve: bool =
 
 
 def halve(x: jax.Array) -> jax.Array:
-    """[B, H, W, C] → [B, H/2, W/2, C], means of 2×2 pixels.
-
-    On a CPU `flax.linen.avg_pool` takes 3.4 times as long with its gradient (8 × 8 × 64, B = 64).
-    """
-    b, h, w, c = x.shape
-    return x.reshape(b, h // 2, 2, w // 2, 2, c).mean(axis=(2, 4))
+    """[B, H, W, C] → [B, H/2, W/2, C], means of 2×2 pixels."""
+    return nn.avg_pool(x, (2, 2), (2, 2))
 
 
 def double(x: jax.Array) -> jax.Array:
