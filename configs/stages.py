@@ -18,8 +18,7 @@ def diffusion(c: ml_collections.ConfigDict) -> None:
     c.method.name = "diffusion"
     c.diffusion = ml_collections.ConfigDict(
         # num_steps: T;  step_rule: of η_t, annealed (the paper's) | conditional
-        # chain_start: of each level, noisier (the paper's: ũ_{t+1}) | base (p(ũ_t|ũ_{t+1}), F = 0)
-        dict(num_steps=3, step_rule="annealed", chain_start="noisier")
+        dict(num_steps=3, step_rule="annealed")
     )
     c.sampler.prior.num_steps = 30  # K, of each level
     c.sampler.prior.step_size = 0.03  # b

@@ -8,10 +8,7 @@ some lack settings that are not listed.)
 import ml_collections
 
 # (group, a setting that all configs concerned have in it, the added setting, its value)
-_ADDED = (
-    ("train", "num_steps", "remat", False),
-    ("diffusion", "num_steps", "chain_start", "noisier"),
-)
+_ADDED = (("train", "num_steps", "remat", False),)
 
 
 def complete(config: ml_collections.ConfigDict) -> None:

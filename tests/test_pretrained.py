@@ -1,4 +1,4 @@
-"""Committed exports: small, loadable by today's code, and with a card whose numbers are on record."""
+"""Committed exports: small, loaded by today's code, with cards whose numbers are on record."""
 
 import json
 import re

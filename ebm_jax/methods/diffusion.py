@@ -17,7 +17,7 @@ from ebm_jax.errors import ConfigError
 from ebm_jax.methods import control, latent_chains, latent_model
 from ebm_jax.methods.base import Method
 from ebm_jax.methods.metrics import chain_metrics
-from ebm_jax.methods.reverse_chain import STARTS, ReverseChain, all_levels, one_level
+from ebm_jax.methods.reverse_chain import ReverseChain, all_levels, one_level
 from ebm_jax.methods.warmup import after_warmup
 from ebm_jax.models import backbones, energies
 
@@ -63,8 +63,7 @@ def build(config, axis_name: str | None = None) -> Method:
     model, chains = parts.model, parts.chains
 
     def settings(num_steps):
-        start = config.diffusion.chain_start
-        return ReverseChain(levels, step_sizes, num_steps, chain_cfg.clip, start)
+        return ReverseChain(levels, step_sizes, num_steps, chain_cfg.clip)
 
     def tilt_of(params):
         prior = model.prior(params)
@@ -134,8 +133,7 @@ def build(config, axis_name: str | None = None) -> Method:
         axis_name=axis_name,
         chain_detail=(
             f" at each of {levels.num_steps} levels (that is b; "
-            f"{diffusion.STEP_RULES[config.diffusion.step_rule]}), "
-            f"from {STARTS[config.diffusion.chain_start]}"
+            f"{diffusion.STEP_RULES[config.diffusion.step_rule]})"
         ),
         one_target=False,
         builds_on=latent_model.BACKBONE_SETTINGS,
@@ -163,11 +161,10 @@ def _check(config) -> None:
             "'u', 'langevin' and False."
         )
     rule = config.diffusion.step_rule
-    for name, known in (("step_rule", diffusion.STEP_RULES), ("chain_start", STARTS)):
-        if config.diffusion[name] not in known:
-            raise ConfigError(
-                f"diffusion.{name} is '{config.diffusion[name]}'; use one of: {', '.join(known)}."
-            )
+    if rule not in diffusion.STEP_RULES:
+        raise ConfigError(
+            f"diffusion.step_rule is '{rule}'; use one of: {', '.join(diffusion.STEP_RULES)}."
+        )
     levels = diffusion.schedule(steps)
     # In units of the variance that each level's Gaussian has.
     largest = float((diffusion.step_sizes(levels, 1.0, rule) / levels.sigma[1:] ** 2).max())

@@ -6,15 +6,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ebm_jax import randomness
-from ebm_jax.densities.diffusion import Schedule, one_step_noisier, recovery_log_prob
+from ebm_jax.densities.diffusion import Schedule, recovery_log_prob
 from ebm_jax.densities.hierarchical import Latents
 from ebm_jax.samplers import Chain, langevin, run_chain
-from ebm_jax.samplers.noise import fold_in, normal_like
+from ebm_jax.samplers.noise import fold_in
 
 Tilt = Callable[[Latents, jax.Array], jax.Array]
-
-STARTS = {"noisier": "ũ_{t+1}", "base": "a draw of p(ũ_t|ũ_{t+1}) without energy"}
 
 
 class ReverseChain(NamedTuple):
@@ -25,16 +22,12 @@ class ReverseChain(NamedTuple):
       step_sizes: η_t [T], variances of the Langevin steps at each level.
       num_steps: K, of each level.
       clip: largest norm of a scaled gradient, 0 = off.
-      start: of the chains at each level, one of `STARTS`. The paper's is ũ_{t+1}. From the base's
-        conditional, N(α_{t+1} ũ_{t+1}, σ²_{t+1} I), chains without energy keep N(0, I) at any
-        length.
     """
 
     levels: Schedule
     step_sizes: jax.Array
     num_steps: int
     clip: float = 0.0
-    start: str = "noisier"
 
 
 def one_level(
@@ -45,7 +38,11 @@ def one_level(
     t: jax.Array,
     keep_every: int = 0,
 ) -> Chain:
-    """ũ_{t+1} → ũ_t: K steps on p(ũ_t|ũ_{t+1}).
+    """ũ_{t+1} → ũ_t: K steps on p(ũ_t|ũ_{t+1}), started at ũ_{t+1}.
+
+    Started at a draw of N(α_{t+1} ũ_{t+1}, σ²_{t+1} I), which is p(ũ_t|ũ_{t+1}) where F = 0, chains
+    without energy keep N(0, I) at any length; but they learn worse (`fd_classifier`
+    1.2 in place of 0.9 on digits).
 
     Args:
       chain: the settings.
@@ -57,11 +54,7 @@ def one_level(
     """
     log_prob = recovery_log_prob(lambda u: tilt(u, t), chain.levels, t, noisier)
     kernel = langevin(log_prob, chain.step_sizes[t], convention="variance", clip=chain.clip)
-    start = noisier
-    if chain.start == "base":  # as α² + σ² = 1, the step back has the law of a step forward
-        noise = normal_like(randomness.streams(keys, "base"), noisier)
-        start = one_step_noisier(chain.levels, noisier, t, noise)
-    return run_chain(kernel, keys, start, chain.num_steps, keep_every=keep_every)
+    return run_chain(kernel, keys, noisier, chain.num_steps, keep_every=keep_every)
 
 
 def all_levels(
