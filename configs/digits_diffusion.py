@@ -12,4 +12,7 @@ from configs import base, digits_hvae, stages
 def get_config(variant: str = "full"):
     c = digits_hvae.get_config()
     stages.diffusion(c)
+    c.sampler.prior.num_steps, c.sampler.prior.step_size = 15, 0.05
+    c.optim.energy.learning_rate = 1e-3
+    c.train.num_steps = 6_000  # as many Langevin steps as in the 2 000 updates of the joint EBM
     return base.finish(c, variant)
