@@ -169,9 +169,11 @@ def test_torch_deep_is_the_same_density():
 
     config, parts, params = deep.deep_model()
     rng = np.random.default_rng(0)
-    params = jax.tree.map(  # so that no bias is 0, no variance 1, and layers matter
-        lambda leaf: leaf + 0.2 * rng.uniform(size=leaf.shape).astype(np.float32), params
-    )
+    for group, tree in params.items():  # so that no bias is 0, no variance 1, and layers matter
+        draw = rng.uniform if group == "statistics" else rng.normal
+        params[group] = jax.tree.map(
+            lambda leaf, draw=draw: leaf + 0.2 * draw(size=leaf.shape).astype(np.float32), tree
+        )
     u = tuple(rng.normal(size=(2, *s)).astype(np.float32) for s in parts.model.latent_shapes)
 
     @jax.jit
