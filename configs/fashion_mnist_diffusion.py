@@ -12,7 +12,6 @@ from configs import base, fashion_mnist_nvae, stages
 
 def get_config(variant: str = "full"):
     c = fashion_mnist_nvae.get_config()
-    stages.diffusion(c)
-    stages.on_small_images(c, chain=15, step_size=0.05)
+    stages.diffusion_on_small_images(c)
     stages.against_mnist(c)
     return base.finish(c, variant)

@@ -13,7 +13,6 @@ from configs import base, fashion_mnist_nvae, stages
 
 def get_config(variant: str = "full"):
     c = fashion_mnist_nvae.get_config()
-    stages.joint(c)
-    stages.on_small_images(c, chain=45, step_size=0.3)  # as many steps as the diffusion's 3 × 15
+    stages.joint_on_small_images(c)
     stages.against_mnist(c)
     return base.finish(c, variant)

@@ -12,6 +12,5 @@ from configs import base, mnist_nvae, stages
 
 def get_config(variant: str = "full"):
     c = mnist_nvae.get_config()
-    stages.diffusion(c)
-    stages.on_small_images(c, chain=15, step_size=0.05)
+    stages.diffusion_on_small_images(c)
     return base.finish(c, variant)
