@@ -4,7 +4,7 @@ TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/mnist_two_stage.py --workdir runs/mnist_two_stage \\
 --config.train.first_stage=runs/mnist_nvae
 
-23 minutes on one CPU core. fd_classifier of 10 000 samples, seed 0: 23.6, and 41.6 without energy.
+19 minutes on one CPU core. fd_classifier of 10 000 samples, seed 0: 16.0, and 41.6 without energy.
 """
 
 from configs import base, mnist_nvae, stages

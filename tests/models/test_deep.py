@@ -98,7 +98,9 @@ def test_remat_keeps_a_tenth_between_the_passes_and_has_the_same_gradients():
     assert kept[True] < kept[False] / 10
     (without, statistics), (found, moved) = gradients.values()
     assert jax.tree.structure(without) == jax.tree.structure(found)  # checkpoints fit both
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), statistics, moved)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), statistics, moved
+    )
     leaves = jax.tree.leaves(without), jax.tree.leaves(found)
     # Biases before a normalisation have gradients of 0, and so of nothing but rounding.
     rounding = 1e-6 * max(np.abs(leaf).max() for leaf in leaves[0])
