@@ -3,8 +3,8 @@
 python -m ebm_jax.main --config configs/digits_two_stage.py --workdir runs/digits_two_stage \\
 --config.train.first_stage=runs/digits_hvae
 
-Half a minute on one CPU core. fd_classifier over three seeds of the energies: 1.07 ± 0.07, where the
-Gaussian prior has 3.05 ± 0.11.
+Half a minute on one CPU core. fd_classifier over three seeds of the energies: 1.07 ± 0.07, where
+the Gaussian prior has 3.05 ± 0.11.
 """
 
 from configs import base, digits_hvae, stages
