@@ -36,7 +36,7 @@ def joint_on_small_images(c) -> None:
 def diffusion_on_small_images(c) -> None:
     """`diffusion` there: as many Langevin steps, 3 000 updates of 15, and 3 × 15 in a sample."""
     diffusion(c)
-    _small(c, chain=15, step_size=0.05, learning_rate=3e-4, num_steps=3_000)
+    _small(c, chain=15, step_size=0.05, learning_rate=1e-3, num_steps=3_000)
     c.model.energy.channels = 32  # a step takes two thirds of the time
 
 
