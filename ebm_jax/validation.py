@@ -98,6 +98,11 @@ def validate(config: Any) -> None:
     for name in _NOT_NEGATIVE:
         if not _get(config, name) >= 0:
             raise ConfigError(f"{name} is {_get(config, name)}; it must not be negative.")
+    if config.train.remat and config.model.generator.kind != "nvae":
+        raise ConfigError(
+            f"train.remat is True, but model.generator.kind '{config.model.generator.kind}' has no "
+            "cells to compute again, only 'nvae' has; use False."
+        )
     for group, settings in config.optim.items():
         if hasattr(settings, "items") and settings.algorithm not in _ALGORITHMS:
             raise ConfigError(

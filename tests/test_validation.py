@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs import digits_sngan
+from configs import celeb_a_nvae, celeb_a_two_stage, digits_sngan
 from ebm_jax import methods
 from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.validation import validate, validate_method, validate_with_data
@@ -17,6 +17,7 @@ from tests.test_train import tiny_config
         ("train.checkpoint_every", 0, "train.checkpoint_every is 0"),
         ("train.image_every", 0, "train.image_every is 0"),
         ("train.steps_per_dispatch", 0, "train.steps_per_dispatch is 0"),
+        ("train.remat", True, "train.remat is True, but model.generator.kind 'mlp' has no cells"),
         ("train.steps_per_dispatch", 3, "train.num_steps is 40, no multiple .* = 3"),
         (
             "eval.last_checkpoints",
@@ -227,3 +228,10 @@ def test_tasks_that_a_method_has_nothing_for(task, message):
     config.eval.tasks = ("ood", "reconstruction", "hierarchy", "likelihood")
     config.data.num_examples = 100
     validate_method(config, methods.build(config))
+
+
+def test_deep_models_and_energies_on_them_may_recompute_their_cells():
+    for get_config in (celeb_a_nvae.get_config, celeb_a_two_stage.get_config):
+        config = get_config()
+        assert config.train.remat
+        validate(config)
