@@ -149,6 +149,14 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.diagnostic_chains = 256  # task `diagnostics`
     c.eval.diagnostic_steps = 500  # of each chain in the step-size sweep
     c.eval.step_size_factors = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # × sampler.prior.step_size
+
+    c.sample = ml_collections.ConfigDict()  # --mode sample
+    c.sample.num_images = 64
+    c.sample.seed = 0  # of the draws
+    c.sample.prior = "ebm"  # ebm | gaussian: the base prior p_β
+    c.sample.frozen = ()  # layers, 1 = the bottom one, that all images have in common
+    c.sample.attributes = ()  # (name, value) pairs that images are asked for, see `data.attributes`
+    c.sample.strip = 0  # images along each chain, beside the grid; 0 = none
     return c
 
 

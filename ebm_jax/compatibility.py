@@ -5,17 +5,23 @@ A setting that a model needs and that did not exist before gets a line here, so 
 some lack settings that are not listed.)
 """
 
+import copy
+
 import ml_collections
 
 # (group, a setting that all configs concerned have in it, the added setting, its value)
-_ADDED = (("train", "num_steps", "remat", False),)
+_SAMPLE = dict(num_images=64, seed=0, prior="ebm", frozen=(), attributes=(), strip=0)
+_ADDED = (
+    ("train", "num_steps", "remat", False),
+    ("", "seed", "sample", ml_collections.ConfigDict(_SAMPLE)),
+)
 
 
 def complete(config: ml_collections.ConfigDict) -> None:
     """Adds to `config`, of an export, the settings that it lacks."""
     for path, known, name, value in _ADDED:
         group = config
-        for part in path.split("."):
+        for part in path.split(".") if path else ():
             group = group.get(part, {})
         if known in group and name not in group:
-            group[name] = value
+            group[name] = copy.deepcopy(value)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from ebm_jax import compatibility, methods
+from ebm_jax import methods, stored_config
 from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.methods import InferenceState, Samples
 from ebm_jax.reporting.files import write_bytes
@@ -75,8 +75,7 @@ def load(directory: str | Path) -> LoadedModel:
     try:
         description = json.loads((directory / _CONFIG).read_text())
         raw = flax.serialization.msgpack_restore((directory / PARAMETERS).read_bytes())
-        config = ml_collections.ConfigDict(_tuples(description["config"]))
-        compatibility.complete(config)
+        config = stored_config.read(directory)
         step = int(description["step"])
         state = InferenceState(**jax.tree.map(jnp.asarray, raw))
         method = methods.compiled(methods.build(config))
@@ -111,12 +110,3 @@ def load(directory: str | Path) -> LoadedModel:
         reconstruct=numbered("reconstruct", "latents of an image"),
         log_score=numbered("log_score", "density of an image"),
     )
-
-
-def _tuples(value: Any) -> Any:
-    """JSON's lists back to the tuples they were."""
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
-    return value

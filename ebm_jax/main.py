@@ -9,6 +9,7 @@ from ml_collections import config_flags
 
 from ebm_jax.command_line import as_config_error
 from ebm_jax.errors import ConfigError, UserError, as_user_error
+from ebm_jax.stored_config import with_stored_config
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, e.g. configs/X.py[:quick].")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; the same folder resumes.")
@@ -36,15 +37,22 @@ def main(argv: list[str]) -> int:
 
 
 def _parse(argv):
+    typed = sys.argv
+    sys.argv = with_stored_config(argv)  # ml_collections looks for overrides there
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS(sys.argv)
         getattr(_CONFIG.value, "seed", None)  # a file that could not be opened fails only when used
     except Exception as error:  # absl and ml_collections raise many types; user files any
         raise as_config_error(error) from error
+    finally:
+        sys.argv = typed
     if len(rest) > 1:
         raise ConfigError(f"bad command line: '{rest[1]}' is no flag; flags start with --.")
     if _CONFIG.value is None:
-        raise ConfigError("--config is missing; give an experiment, e.g. configs/digits_joint.py.")
+        raise ConfigError(
+            "--config is missing; give an experiment, e.g. configs/digits_joint.py, or the "
+            "--workdir of a run or an export, which has its own."
+        )
     if _WORKDIR.value is None and _MODE.value != "dry_run":
         raise ConfigError("--workdir is missing; give a folder for the run.")
 

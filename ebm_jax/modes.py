@@ -6,18 +6,15 @@ import sys
 from typing import Any
 
 import jax
-import numpy as np
 from clu import parameter_overview
 
 from ebm_jax import data, first_stage, methods, parallel, provenance
-from ebm_jax import workdir as workdirs
 from ebm_jax.cache import cache_root
 from ebm_jax.errors import ConfigError
-from ebm_jax.evaluate import evaluate, open_context
-from ebm_jax.evaluation.context import image_chunks, keep_first, recalibrated
+from ebm_jax.evaluate import evaluate
 from ebm_jax.preemption import Preemption
-from ebm_jax.reporting.grids import save_grid
 from ebm_jax.reporting.summary import print_summary
+from ebm_jax.sample import sample
 from ebm_jax.train import train
 from ebm_jax.training_step import init_loop_state
 from ebm_jax.validation import validate, validate_method, validate_with_data
@@ -34,7 +31,7 @@ def run(mode: str, config: Any, workdir: str | None) -> None:
     Raises:
       UserError: any of `ebm_jax.errors`; the message is for the user.
     """
-    modes = {"train": _train, "eval": _evaluate, "sample": _sample, "dry_run": _dry_run}
+    modes = {"train": _train, "eval": _evaluate, "sample": _draw, "dry_run": _dry_run}
     if mode not in modes:
         raise ConfigError(f"--mode is '{mode}'; use one of: {', '.join(modes)}.")
     _use_compilation_cache()
@@ -60,19 +57,9 @@ def _evaluate(config, workdir):
         print_summary(evaluate(config, workdir, preemption), workdir)
 
 
-def _sample(config, workdir):
-    context = open_context(config, workdir)
-    folder = workdirs.prepare(workdirs.output(workdir)) / "samples"
-    prior = "ebm" if context.method.has_energy else "gaussian"
-    shown, value_range = [], tuple(config.data.range)
-    chunks = image_chunks(recalibrated(context), "samples", config.eval.num_samples, prior=prior)
-    chunks = keep_first(chunks, config.eval.grid, shown)
-    images = np.concatenate([data.to_uint8(chunk, value_range) for chunk in chunks])
-    folder.mkdir(exist_ok=True)
-    np.savez_compressed(folder / "samples.npz", images=images)
-    grid = folder / "samples.png"
-    save_grid(grid, np.stack(shown), value_range=value_range)
-    print(f"{len(images)} samples of step {context.step}: {folder / 'samples.npz'}, {grid}")
+def _draw(config, workdir):
+    for line in sample(config, workdir):
+        print(line)
 
 
 def _dry_run(config, _):

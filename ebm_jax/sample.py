@@ -1,0 +1,270 @@
+"""--mode sample: images of a trained model, from its folder or its export, as npz and as a grid."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ebm_jax import data, methods, provenance, randomness, stored_config
+from ebm_jax import export as exports
+from ebm_jax import workdir as workdirs
+from ebm_jax.errors import ConfigError
+from ebm_jax.evaluate import open_context
+from ebm_jax.evaluation.chunks import padded
+from ebm_jax.evaluation.context import Context, recalibrated
+from ebm_jax.inference import on_all_devices
+from ebm_jax.reporting.grids import save_grid, save_png, strip
+
+_ANY = -1  # the value of an attribute that is not asked for
+_CHAINS = 8  # rows of the strip
+
+
+class _Model(NamedTuple):
+    """A trained model and what of it is wanted.
+
+    Attributes:
+      context: its config, method, state and step.
+      wanted: `config.sample`.
+      frozen: layers that all images share, 0 = bottom.
+      values: of the attributes asked for, int32 [A]; None where none is.
+    """
+
+    context: Context
+    wanted: Any
+    frozen: tuple[int, ...]
+    values: np.ndarray | None
+
+    @property
+    def moved(self) -> tuple[int, ...]:
+        """The layers that are drawn for each image."""
+        layers = range(len(self.context.config.model.latent_sizes))
+        return tuple(i for i in layers if i not in self.frozen)
+
+    def key(self, name: str) -> jax.Array:
+        key = jax.random.key(self.context.config.seed)
+        return jax.random.fold_in(randomness.stream(key, f"sample/{name}"), self.wanted.seed)
+
+    def draw(self, name: str, count: int, **options) -> Any:
+        """Samples of the prior, `keep_images` and the like as in `Method.sample`."""
+        method, state = self.context.method, self.context.state
+        prior = self.wanted.prior if method.has_energy else "gaussian"
+        return method.sample(state, self.key(name), count, prior=prior, **options)
+
+
+class Drawn(NamedTuple):
+    """Images of a model.
+
+    Attributes:
+      images: [n, H, W, C] in the data's range or beyond it.
+      latents: those they were decoded from, leaves [n, ...].
+      chains: images along the first chains [chains, kept, H, W, C], the last their samples; or
+        None.
+      step: training steps behind the parameters.
+    """
+
+    images: np.ndarray
+    latents: Any
+    chains: np.ndarray | None
+    step: int
+
+
+def draw(config: Any, folder: str | Path) -> Drawn:
+    """What `config.sample` says, of the model in a folder.
+
+    With `sample.frozen` all images share these layers of one sample, the first; the others are
+    drawn, in u-space, so that layers below follow. With `sample.attributes` chains are led to
+    these values (ICML 2024); frozen layers then stay as they are along the chains.
+
+    Args:
+      config: the experiment's ConfigDict.
+      folder: a run with a checkpoint, or an export.
+
+    Raises:
+      ConfigError: there is no such model in the folder, or it cannot do what is asked.
+      DataError: the export, or the data set of a run, cannot be read.
+    """
+    model = _open(config, Path(folder).expanduser())
+    source, count = _source(model), model.wanted.num_images
+    size = min(model.context.config.eval.batch_size, count)
+    chunks = []
+    for start in range(0, count, size):
+        chunk = jax.device_get(source(padded(start, size, count)))
+        chunks.append(jax.tree.map(lambda x, start=start: x[: count - start], chunk))
+    images, latents = jax.tree.map(lambda *parts: np.concatenate(parts), *chunks)
+    bad = int((~np.isfinite(images)).any((1, 2, 3)).sum())
+    if bad:
+        raise ConfigError(
+            f"{bad} of {count} images are not finite: the chain's steps are too long; lower "
+            "sampler.prior.step_size, or take sample.prior 'gaussian'."
+        )
+    chains = _chains(model) if model.wanted.strip else None
+    return Drawn(images, latents, chains, model.context.step)
+
+
+def sample(config: Any, folder: str | Path) -> list[str]:
+    """`draw`, written to `samples/` in the folder: samples.npz, a grid and, if asked, a strip.
+
+    Returns:
+      What was written, in sentences.
+    """
+    drawn = draw(config, folder)
+    value_range = tuple(config.data.range)
+    out = workdirs.prepare(workdirs.output(folder)) / "samples"
+    out.mkdir(exist_ok=True)
+    np.savez_compressed(out / "samples.npz", images=data.to_uint8(drawn.images, value_range))
+    save_grid(out / "samples.png", drawn.images[: config.eval.grid], value_range=value_range)
+    lines = [
+        f"{len(drawn.images)} samples of step {drawn.step}: {out / 'samples.npz'}, "
+        f"{out / 'samples.png'}"
+    ]
+    if drawn.chains is not None:
+        save_png(out / "strip.png", strip(drawn.chains, value_range=value_range))
+        lines.append(f"{len(drawn.chains)} chains, a row each: {out / 'strip.png'}")
+    return lines
+
+
+def _open(config, folder) -> _Model:
+    wanted = config.sample
+    _check(wanted)
+    if (folder / exports.PARAMETERS).is_file():
+        context = _of_export(config, folder)
+    else:
+        context = recalibrated(open_context(config, folder))
+    frozen = _frozen(context, wanted)
+    values = _values(context, wanted)
+    if wanted.strip and (frozen or values is not None):
+        raise ConfigError(
+            f"sample.strip is {wanted.strip}, but chains are shown of free samples alone; leave "
+            "out sample.frozen and sample.attributes."
+        )
+    return _Model(context, wanted, frozen, values)
+
+
+def _of_export(config, folder) -> Context:
+    loaded = exports.load(folder)
+    stored = stored_config.read(folder)
+    for name in ("num_examples", "attribute_edges"):  # what follows from the data
+        if stored.data.get(name) is not None:
+            config.data[name] = stored.data[name]
+    provenance.check_same_run(config, folder)
+    method = on_all_devices(methods.build(config))
+    return Context(config, method, loaded.state, loaded.step, folder, None, None, lambda: None)
+
+
+def _source(model: _Model) -> Callable[[np.ndarray], tuple[jax.Array, Any]]:
+    """A function: numbers of images, consecutive and maybe the last one again [n] → (images, z)."""
+    context, method = model.context, model.context.method
+    if model.values is not None:
+        return _asked(model)
+
+    def free(rows):
+        found = model.draw("samples", len(rows), start=int(rows[0]))
+        return found.images, found.latents
+
+    maps, state = method.maps, context.state
+    first = maps.to_u(state, model.draw("samples", 1).latents) if model.frozen else None
+
+    def with_frozen(rows):
+        u = list(maps.to_u(state, free(rows)[1]))
+        for i in model.frozen:
+            u[i] = np.broadcast_to(first[i], u[i].shape)
+        z = maps.to_z(state, tuple(u))
+        return maps.decode(state, z), z
+
+    return with_frozen if model.frozen else free
+
+
+def _asked(model: _Model):
+    """Images with the attributes asked for; with frozen layers, those of one free sample."""
+    context, control = model.context, model.context.method.control
+    key, guidance = model.key("samples"), context.config.eval.guidance
+    base = model.draw("samples", 1).latents if model.frozen else None
+
+    def asked(rows):
+        values = np.broadcast_to(model.values, (len(rows), len(model.values)))
+        kept, moved = None, None
+        if base is not None:
+            kept = tuple(np.broadcast_to(z, (len(rows), *z.shape[1:])) for z in base)
+            moved = model.moved
+        index = rows.astype(np.int32)
+        return control.request(context.state, key, index, values, guidance, kept, moved)
+
+    return asked
+
+
+def _chains(model: _Model) -> np.ndarray:
+    """Images along chains, [chains, kept, H, W, C]."""
+    config, count = model.context.config, min(_CHAINS, model.wanted.num_images)
+    steps = config.eval.prior_steps or config.sampler.prior.num_steps
+    every, rest = divmod(steps, model.wanted.strip)
+    if not every or rest:
+        fitting = [k for k in range(1, steps + 1) if steps % k == 0]
+        raise ConfigError(
+            f"sample.strip is {model.wanted.strip}, which does not divide the chain's {steps} "
+            f"steps; use one of: {', '.join(map(str, fitting))}."
+        )
+    chain = model.draw("samples", count, keep_every=every)
+    if chain.trajectory is None:
+        raise ConfigError(
+            "sample.strip is set, but samples of this prior are drawn without a chain; use 0."
+        )
+    return np.moveaxis(np.asarray(chain.trajectory), 0, 1)
+
+
+def _check(wanted):
+    if not (isinstance(wanted.num_images, int) and wanted.num_images > 0):
+        raise ConfigError(f"sample.num_images is {wanted.num_images}; it must be positive.")
+    if wanted.prior not in ("ebm", "gaussian"):
+        raise ConfigError(f"sample.prior is '{wanted.prior}'; use 'ebm' or 'gaussian'.")
+    for name in ("strip", "seed"):
+        if wanted[name] < 0:
+            raise ConfigError(f"sample.{name} is {wanted[name]}; it must not be negative.")
+
+
+def _frozen(context, wanted) -> tuple[int, ...]:
+    if not wanted.frozen:
+        return ()
+    if context.method.maps is None:
+        raise ConfigError(
+            f"sample.frozen is {wanted.frozen}, but method '{context.method.name}' has no layers "
+            "of latents; leave it out."
+        )
+    total = len(context.config.model.latent_sizes)
+    layers = tuple(sorted(set(wanted.frozen)))
+    if not all(isinstance(i, int) and 1 <= i <= total for i in layers) or len(layers) == total:
+        raise ConfigError(
+            f"sample.frozen is {wanted.frozen}; name some, not all, of the layers 1 (bottom) to "
+            f"{total}."
+        )
+    return tuple(i - 1 for i in layers)
+
+
+def _values(context, wanted) -> np.ndarray | None:
+    """`sample.attributes` in the order of `data.attributes`."""
+    if not wanted.attributes:
+        return None
+    known = data.attributes.configured(context.config.data)
+    if context.method.control is None:
+        raise ConfigError(
+            f"sample.attributes is {wanted.attributes}, but the model knows no attributes; take "
+            "one of the *_control configs, or leave it out."
+        )
+    if wanted.prior != "ebm":
+        raise ConfigError(
+            f"sample.prior is '{wanted.prior}' beside sample.attributes, which lead chains of the "
+            "EBM prior; use 'ebm'."
+        )
+    try:
+        asked = {str(name): int(value) for name, value in wanted.attributes}
+    except (TypeError, ValueError):
+        asked = {}
+    sizes = dict(known)
+    if not asked or any(not 0 <= v < sizes.get(name, 0) for name, v in asked.items()):
+        there = ", ".join(f"{name} 0 to {size - 1}" for name, size in known)
+        raise ConfigError(
+            f"sample.attributes is {wanted.attributes}; give pairs of a name and a value, there "
+            f"are: {there}."
+        )
+    return np.array([asked.get(name, _ANY) for name, _ in known], np.int32)
