@@ -55,13 +55,20 @@ def one_per_layer(config, shapes: Shapes) -> Energies:
 
 
 def one_per_layer_and_level(config, shapes: Shapes) -> Energies:
-    """φ_i(z_i, t) for each layer: `TimedMLP`, `TimedMapEnergy` (ICML 2024). Arguments as above."""
+    """φ_i(z_i, t) for each layer (ICML 2024): of vectors a `TimedMLP`, of maps what `kind` says.
+
+    `model.energy.kind` 'residual' is the paper's `TimedMapEnergy`, 'plain' a `MapEnergy`. Arguments
+    as above.
+    """
     m, dtype = config.model.energy, _dtype(config)
+    of_maps = {"residual": TimedMapEnergy, "plain": MapEnergy}
 
     def net(widths, shape):
         if len(shape) == 1:
             return TimedMLP(widths, zero_init_last=m.zero_init, dtype=dtype)
-        return TimedMapEnergy(m.channels, *_one_width(widths), m.zero_init, dtype)
+        if m.kind not in of_maps:
+            raise ConfigError(f"model.energy.kind is '{m.kind}'; use one of: {', '.join(of_maps)}.")
+        return of_maps[m.kind](m.channels, *_one_width(widths), m.zero_init, dtype)
 
     return _layers(net, m.hidden, shapes, timed=True)
 

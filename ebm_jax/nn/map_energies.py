@@ -18,6 +18,7 @@ class MapEnergy(nn.Module):
     """n × (conv k4 s2 p1–leaky ReLU), n × linear, linear: [B, h, h, c] → [B, 1] (CVPR 2023).
 
     n is 1 for maps of 8 × 8 and smaller, 2 for 16, 3 for 32 and so on; maps are of 2 × 2 or more.
+    With the level of a diffusion, t [B], its embedding is added before every leaky ReLU.
 
     Attributes:
       channels: of the convolutions (the paper: 64).
@@ -32,12 +33,20 @@ class MapEnergy(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, t: jax.Array | None = None) -> jax.Array:
         depth = max(x.shape[1].bit_length() - 3, 1)
-        for _ in range(depth):
+        dense = _dense(self.dtype)
+        level = None if t is None else embed_level(dense, self.width, t)
+        for i in range(depth):
             settings = dict(strides=(2, 2), padding=((1, 1), (1, 1)), kernel_init=_XAVIER)
-            x = leaky_relu(Conv(self.channels, (4, 4), **settings, dtype=self.dtype)(x))
-        return MLP((self.width,) * depth, 1, self.zero_init_last, self.dtype)(x)
+            x = Conv(self.channels, (4, 4), **settings, dtype=self.dtype)(x)
+            if t is not None:
+                x += dense(self.channels, f"conv_{i}_level")(level)[:, None, None]
+            x = leaky_relu(x)
+        mlp = MLP((self.width,) * depth, 1, self.zero_init_last, self.dtype)
+        if t is None:
+            return mlp(x)
+        return mlp(x, [dense(self.width, f"dense_{i}_level")(level) for i in range(depth)])
 
 
 class TimedMapEnergy(nn.Module):
@@ -60,10 +69,7 @@ class TimedMapEnergy(nn.Module):
             settings = dict(use_bias=False, kernel_init=_XAVIER, dtype=self.dtype, name=name)
             return Conv(self.channels, (size, size), **settings)
 
-        def dense(width, name, kernel_init=_XAVIER):
-            settings = dict(use_bias=False, kernel_init=kernel_init, dtype=self.dtype, name=name)
-            return Dense(width, **settings)
-
+        dense = _dense(self.dtype)
         level = embed_level(dense, self.width, t)
         h = conv(3, "input")(x) + dense(self.channels, "input_level")(level)[:, None, None]
         for i in range(max(x.shape[1].bit_length() - 2, 0)):
@@ -76,3 +82,13 @@ class TimedMapEnergy(nn.Module):
             h = residual_block(dense, self.width, h, level, f"block_{i}")
         last = nn.initializers.zeros if self.zero_init_last else _XAVIER
         return dense(1, "last", last)(silu(h)).astype(jnp.float32)
+
+
+def _dense(dtype):
+    """(width, name, kernel_init) → a linear layer without biases."""
+
+    def dense(width, name, kernel_init=_XAVIER):
+        settings = dict(use_bias=False, kernel_init=kernel_init, dtype=dtype, name=name)
+        return Dense(width, **settings)
+
+    return dense

@@ -1,5 +1,7 @@
 """Multi-layer perceptron with the initialisation of the latent-EBM papers (Xavier normal)."""
 
+from collections.abc import Sequence
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,8 @@ from ebm_jax.nn.dense import Dense
 
 class MLP(nn.Module):
     """`hidden` layers with leaky ReLU, then a linear layer: [B, ...] → [B, out].
+
+    `shifts`, one [B, width] for each hidden layer, are added before its leaky ReLU.
 
     Attributes:
       hidden: widths.
@@ -24,10 +28,11 @@ class MLP(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, shifts: Sequence[jax.Array] = ()) -> jax.Array:
         x = x.reshape(x.shape[0], -1)
         xavier = nn.initializers.xavier_normal()
-        for width in self.hidden:
-            x = leaky_relu(Dense(width, kernel_init=xavier, dtype=self.dtype)(x))
+        for i, width in enumerate(self.hidden):
+            x = Dense(width, kernel_init=xavier, dtype=self.dtype)(x)
+            x = leaky_relu(x + shifts[i] if shifts else x)
         last = nn.initializers.zeros if self.zero_init_last else xavier
         return Dense(self.out, kernel_init=last, dtype=self.dtype)(x).astype(jnp.float32)

@@ -114,10 +114,10 @@ def test_half_precision_nets_hand_out_float32():
 def test_a_level_is_sines_and_cosines_of_wavelengths_up_to_ten_thousand():
     found = np.asarray(embed_time(jnp.array([0, 3])))
     assert found.shape == (2, 128)
-    np.testing.assert_allclose(found[0], [0.0] * 64 + [1.0] * 64)
+    np.testing.assert_allclose(found[0], [0.0] * 64 + [1 / 8] * 64)
     frequencies = 1e4 ** -np.linspace(0, 1, 64)
     expected = np.concatenate([np.sin(3 * frequencies), np.cos(3 * frequencies)])
-    np.testing.assert_allclose(found[1], expected, atol=1e-6)
+    np.testing.assert_allclose(found[1], expected / 8, atol=1e-6)
 
 
 def test_timed_energies_are_residual_perceptrons_that_the_level_enters_everywhere():

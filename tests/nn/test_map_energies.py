@@ -10,7 +10,9 @@ import pytest
 from configs import base
 from ebm_jax.errors import ConfigError
 from ebm_jax.models import energies
+from ebm_jax.nn.conv import Conv
 from ebm_jax.nn.map_energies import MapEnergy, TimedMapEnergy
+from ebm_jax.nn.timed import embed_time
 
 
 def kernels(net, *inputs):
@@ -76,10 +78,42 @@ def test_every_place_where_the_level_enters_matters():
         assert float(jnp.abs(moved - value).min()) > 1e-6, name
 
 
-@pytest.mark.parametrize("build", [energies.one_per_layer, energies.one_per_layer_and_level])
-def test_layers_may_be_maps_of_different_sides(build):
+def leaky(x):
+    return np.where(x > 0, x, 0.2 * x)
+
+
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+def test_levels_shift_a_plain_energys_layers():
+    """Against the layers by hand; the convolution itself is tested above."""
+    net = MapEnergy(3, 5)
+    x = jax.random.normal(jax.random.key(1), (2, 4, 4, 2))
+    t = jnp.array([0, 2])
+    params = net.init(jax.random.key(0), x, t)["params"]
+    level = silu(embed_time(t) @ params["level_0"]["kernel"])
+    level = silu(level @ params["level_1"]["kernel"])
+    settings = dict(features=3, kernel_size=(4, 4), strides=(2, 2), padding=((1, 1), (1, 1)))
+    h = Conv(**settings).apply({"params": params["Conv_0"]}, x)
+    h = leaky(h + (level @ params["conv_0_level"]["kernel"])[:, None, None]).reshape(2, -1)
+    mlp = params["MLP_0"]
+    h = leaky(h @ mlp["Dense_0"]["kernel"] + level @ params["dense_0_level"]["kernel"])
+    expected = h @ mlp["Dense_1"]["kernel"]
+    np.testing.assert_allclose(net.apply({"params": params}, x, t), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "build, kind",
+    [
+        (energies.one_per_layer, ""),
+        (energies.one_per_layer_and_level, "residual"),
+        (energies.one_per_layer_and_level, "plain"),
+    ],
+)
+def test_layers_may_be_maps_of_different_sides(build, kind):
     c = base.get_config()
-    c.model.energy.update(hidden=(12,), channels=4, zero_init=False)
+    c.model.energy.update(hidden=(12,), channels=4, zero_init=False, kind=kind)
     shapes = ((8, 8, 2), (4, 4, 2))
     nets = build(c, shapes)
     params = nets.init(jax.random.key(0))
@@ -93,6 +127,13 @@ def test_layers_may_be_maps_of_different_sides(build):
             i == 0,
             i == 1,
         ]
+    if kind:
+        other = nets.terms(params, z, t[0] + 1)
+        assert all(bool(jnp.all(a != b)) for a, b in zip(terms, other, strict=True))
+        c.model.energy.kind = "deep"
+        with pytest.raises(ConfigError, match="energy.kind is 'deep'; use one of: residual, plain"):
+            build(c, shapes)
+        c.model.energy.kind = kind
     c.model.energy.hidden = (12, 12)
     with pytest.raises(ConfigError, match=r"hidden is \(12, 12\) for a layer of maps; give one"):
         build(c, shapes)
