@@ -15,10 +15,11 @@ def _cell(text) -> str:
 
 def value_text(value: float, std: float | None, seeds: int) -> str:
     """`12.3 ± 0.4 (3 seeds)`: as many decimals as two digits of the std, or four digits, need."""
-    return f"{_value(value, std)} ({seeds} seed{'s' if seeds > 1 else ''})"
+    return f"{number_text(value, std)} ({seeds} seed{'s' if seeds > 1 else ''})"
 
 
-def _value(value: float, std: float | None) -> str:
+def number_text(value: float, std: float | None) -> str:
+    """`value_text` without the seeds."""
     if not std:
         return format_number(value) + " ± 0" * (std == 0)
     decimals = min(max(1 - math.floor(math.log10(std)), 0), 6)
@@ -72,7 +73,9 @@ def _left_out_table(rows: list[dict], notes: list[str]) -> list[str]:
         measure = f"{_cell(metric)} <sup>{notes.index(protocol) + 1}</sup>"
         ours = [found.get(column) for column in columns]
         values = [
-            "–" if row is None else _value(row["value"], row["std"])  # its command has the seeds
+            "–"
+            if row is None
+            else number_text(row["value"], row["std"])  # its command has the seeds
             for row in ours
         ]
         lines.append("| " + " | ".join([name, _cell(label(variant)), measure, *values]) + " |")

@@ -1,4 +1,4 @@
-"""The README's results table from `docs/results.json`, as a command.
+"""The tables of `docs/results.md` and the README from `docs/results.json`, as a command.
 
 python -m ebm_jax.reporting.results record --task fd_classifier --config configs/X.py RUN1 RUN2
 python -m ebm_jax.reporting.results render [--check]
@@ -13,15 +13,16 @@ from ebm_jax.errors import ConfigError, UserError
 from ebm_jax.reporting.files import write_text
 from ebm_jax.reporting.result_record import merge, rows_of
 from ebm_jax.reporting.result_rows import KEYS, read_rows, validate, write_rows
+from ebm_jax.reporting.result_summary import render_summary
 from ebm_jax.reporting.result_table import render
 
-__all__ = ["KEYS", "main", "readme_with", "record", "render", "validate"]
+__all__ = ["KEYS", "main", "page_with", "record", "render", "render_summary", "validate"]
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 
 
-def readme_with(text: str, table: str) -> str:
-    """A README's text with `table` between its markers.
+def page_with(text: str, table: str) -> str:
+    """A page's text with `table` between its markers.
 
     Raises:
       ConfigError: the markers are not there, each once and in order.
@@ -29,7 +30,7 @@ def readme_with(text: str, table: str) -> str:
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not start or not end or START in rest or END in after:
-        raise ConfigError(f"The README needs one line '{START}' and, below it, one '{END}'.")
+        raise ConfigError(f"A page of results needs one line '{START}' and, below it, one '{END}'.")
     return f"{before}{START}\n{table}{END}{after}"
 
 
@@ -73,9 +74,10 @@ def _paper(text: str) -> tuple[str, float]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ebm_jax.reporting.results")
     commands = parser.add_subparsers(dest="command", required=True)
-    draw = commands.add_parser("render", help="rewrite the README's table")
-    draw.add_argument("--readme", default="README.md")
-    draw.add_argument("--check", action="store_true", help="exit 1 when the README differs")
+    draw = commands.add_parser("render", help="rewrite the tables")
+    draw.add_argument("--readme", default="README.md", help="gets a row for each model")
+    draw.add_argument("--page", default="docs/results.md", help="gets everything")
+    draw.add_argument("--check", action="store_true", help="exit 1 when a page differs")
     add = commands.add_parser("record", help="add the results of finished runs")
     add.add_argument("--task", required=True)
     add.add_argument("--config", required=True)
@@ -86,21 +88,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _render_readme(readme: Path, results: Path, check: bool) -> int:
-    if not readme.exists():
-        raise ConfigError(f"There is no README at '{readme}'; run this in the repository's root.")
-    text = readme.read_text(encoding="utf-8")
-    wanted = readme_with(text, render(read_rows(results)))
+def _render(path: Path, table: str, results: Path, check: bool) -> int:
+    if not path.exists():
+        raise ConfigError(f"There is no page '{path}'; run this in the repository's root.")
+    text = path.read_text(encoding="utf-8")
+    wanted = page_with(text, table)
     if text == wanted:
         return 0
     if check:
         print(
-            f"The results in {readme} differ from {results}; run "
+            f"The results in {path} differ from {results}; run "
             "`python -m ebm_jax.reporting.results render`.",
             file=sys.stderr,
         )
         return 1
-    write_text(readme, wanted)
+    write_text(path, wanted)
     return 0
 
 
@@ -116,7 +118,9 @@ def main(arguments: list[str] | None = None) -> int:
     flags = _parser().parse_args(arguments)
     try:
         if flags.command == "render":
-            return _render_readme(Path(flags.readme), Path(flags.results), flags.check)
+            results, rows = Path(flags.results), read_rows(flags.results)
+            pages = (Path(flags.readme), render_summary(rows)), (Path(flags.page), render(rows))
+            return max([_render(*page, results, flags.check) for page in pages])
         rows = record(flags.task, flags.config, flags.workdirs, flags.results, dict(flags.paper))
         print(f"Recorded {len(rows)} rows in {flags.results}.")
         return 0

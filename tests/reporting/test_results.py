@@ -9,7 +9,15 @@ import pytest
 from ebm_jax.errors import ConfigError
 from ebm_jax.reporting.result_record import merge
 from ebm_jax.reporting.result_table import value_text
-from ebm_jax.reporting.results import KEYS, main, readme_with, record, render, validate
+from ebm_jax.reporting.results import (
+    KEYS,
+    main,
+    page_with,
+    record,
+    render,
+    render_summary,
+    validate,
+)
 
 README = "# Title\n\n<!-- results:start -->\nold\n<!-- results:end -->\n\nThe end.\n"
 
@@ -119,10 +127,10 @@ def test_the_table_is_grouped_and_ordered():
 
 
 def test_only_the_text_between_the_markers_changes():
-    assert readme_with(README, "new\n") == README.replace("old", "new")
+    assert page_with(README, "new\n") == README.replace("old", "new")
     for broken in ("# Title", README.replace("end", "stop"), README + README):
-        with pytest.raises(ConfigError, match="README needs"):
-            readme_with(broken, "new\n")
+        with pytest.raises(ConfigError, match="page of results needs"):
+            page_with(broken, "new\n")
 
 
 def test_classes_that_were_left_out_are_columns():
@@ -146,16 +154,50 @@ def test_classes_that_were_left_out_are_columns():
     assert lines.index("**mnist**") < start  # the rows of the whole set stay where they were
 
 
-def test_render_and_check(tmp_path, capsys):
-    readme, results = tmp_path / "README.md", tmp_path / "results.json"
-    readme.write_text(README)
+def test_summary_has_a_row_for_each_model():
+    rows = [
+        row(variant="gaussian_prior", value=20.0),
+        row(),
+        row(variant="reconstruction", value=1.5, std=0.0),
+        row(config="configs/y.py", value=9.0, std=None, seeds=[0], minutes=None),
+        row(config="configs/z.py", variant="gaussian_prior", value=11.0),
+        row(task="chains", variant="short_chains", value=7.0),
+        row(task="reconstruction", variant="reconstruction", metric="mse", value=0.1),
+    ]
+    header, _, *lines = render_summary(rows).splitlines()
+    assert header.count("|") == lines[0].count("|") == 10
+    assert lines == [  # the best samples first
+        "| mnist | FID | joint | [`y`](configs/y.py) | – | 9.000 | – | 1 | – |",
+        "| mnist | FID | joint | [`z`](configs/z.py) | 11.00 ± 0.25 | – | – | 3 | 12 |",
+        "| mnist | FID | joint | [`x`](configs/x.py) | 20.00 ± 0.25 | 12.35 ± 0.25 | 1.500 ± 0 "
+        "| 3 | 12 |",
+    ]
+    assert render_summary([]) == "No results are recorded yet.\n"
+
+
+@pytest.fixture
+def pages(tmp_path):
+    """A README, a page and the flags that name them."""
+    paths = [tmp_path / "README.md", tmp_path / "results.md"]
+    for path in paths:
+        path.write_text(README)
+    return paths, ["--readme", str(paths[0]), "--page", str(paths[1])]
+
+
+def test_render_and_check(tmp_path, pages, capsys):
+    (readme, page), files = pages
+    results = tmp_path / "results.json"
     results.write_text(json.dumps([row()]))
-    files = ["--readme", str(readme), "--results", str(results)]
+    files += ["--results", str(results)]
     assert main(["render", "--check", *files]) == 1
-    assert "differ" in capsys.readouterr().err and readme.read_text() == README
+    assert capsys.readouterr().err.count("differ") == 2
+    assert readme.read_text() == page.read_text() == README
     assert main(["render", *files]) == 0
-    assert "12.35 ± 0.25" in readme.read_text() and readme.read_text().endswith("The end.\n")
+    for path, told in ((readme, "| 12.35 ± 0.25 |"), (page, "12.35 ± 0.25 (3 seeds)")):
+        assert told in path.read_text() and path.read_text().endswith("The end.\n")
     assert main(["render", "--check", *files]) == 0
+    page.write_text(README)
+    assert main(["render", "--check", *files]) == 1
     results.write_text("{")
     assert main(["render", *files]) == 2
     assert "not JSON" in capsys.readouterr().err
@@ -312,9 +354,8 @@ def test_a_papers_number_needs_its_variant(tmp_path, fake):
         record("fd_classifier", "configs/x.py", [run], tmp_path / "r", {"reconstruction": 1.0})
 
 
-def test_the_module_runs_as_a_command(tmp_path):
-    (tmp_path / "README.md").write_text(README)
+def test_the_module_runs_as_a_command(tmp_path, pages):
     command = [sys.executable, "-W", "error", "-m", "ebm_jax.reporting.results", "render"]
-    files = ["--readme", str(tmp_path / "README.md"), "--results", str(tmp_path / "none.json")]
+    files = [*pages[1], "--results", str(tmp_path / "none.json")]
     done = subprocess.run([*command, *files, "--check"], capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.returncode == 1 and done.stderr.count("\n") == 2
