@@ -19,7 +19,8 @@ def use_style() -> None:
             "axes.titlesize": 13,
             "axes.spines.top": False,
             "axes.spines.right": False,
-            "legend.frameon": False,
+            "legend.edgecolor": "none",
+            "legend.framealpha": 0.85,
         }
     )
 
