@@ -32,8 +32,10 @@ def setup_cell(path):
     return code_cells(nbformat.read(path, as_version=4))[0].source
 
 
-def test_there_are_notebooks():
+def test_the_folder_names_its_notebooks():
+    text = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
     assert len(NOTEBOOKS) == 4
+    assert set(re.findall(r"\]\((\w+\.ipynb)\)", text)) == {path.name for path in NOTEBOOKS}
 
 
 @each_notebook
