@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from jax.interpreters import partial_eval
 
 from benchmarks.examples import random_batch
 from ebm_jax import methods
@@ -67,7 +68,9 @@ def flops(function: Callable, *arguments: Any) -> float:
     Raises:
       ValueError: a loop whose length is known at run time alone.
     """
-    return _of_jaxpr(jax.make_jaxpr(function)(*arguments).jaxpr)
+    jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
+    used, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))  # as XLA does
+    return _of_jaxpr(used)
 
 
 def of_config(path: Path) -> Work:
@@ -105,10 +108,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _of_jaxpr(jaxpr) -> float:
-    return sum(_of_equation(equation) for equation in jaxpr.eqns)
+    total, platform = 0.0, set()  # variables that say which platform it is
+    for equation in jaxpr.eqns:
+        name, first = equation.primitive.name, (equation.invars or [None])[0]
+        if name == "platform_index" or (id(first) in platform and name != "cond"):
+            platform |= {id(variable) for variable in equation.outvars}
+        total += _of_equation(equation, id(first) in platform)
+    return total
 
 
-def _of_equation(equation) -> float:
+def _of_equation(equation, of_platform: bool) -> float:
     name, params = equation.primitive.name, equation.params
     if name == "dot_general":
         return _product(equation)
@@ -121,8 +130,9 @@ def _of_equation(equation) -> float:
         return params["length"] * sum(inner)
     if name == "while":
         raise ValueError("a loop holds products and its length is known at run time alone.")
-    # Of the forms of an operation for several platforms, or of a choice, one is taken.
-    return max(inner) if name in ("cond", "platform_index") else sum(inner)
+    if name == "cond":  # forms of one operation: what it takes; else the dearest choice
+        return min(inner) if of_platform else max(inner)
+    return sum(inner)
 
 
 def _product(equation) -> float:
@@ -132,10 +142,11 @@ def _product(equation) -> float:
 
 
 def _convolution(equation) -> float:
-    """Products with the zeros that a dilation puts between values count too."""
+    """Without products with the zeros that a transposed one's dilation puts between values."""
     kernel = equation.invars[1].aval.shape
     outputs = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
-    return 2.0 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) / outputs
+    zeros = math.prod(equation.params["lhs_dilation"])
+    return 2.0 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) / outputs / zeros
 
 
 def _jaxprs(value):

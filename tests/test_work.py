@@ -38,6 +38,17 @@ def test_convolutions(groups, kernel):
     assert flops(convolve, jnp.zeros((2, 8, 8, 6)), jnp.zeros(kernel)) == expected
 
 
+def test_transposed_convolutions_count_no_zeros():
+    names = ("NHWC", "HWIO", "NHWC")
+
+    def double(x, w):
+        return jax.lax.conv_transpose(x, w, (2, 2), "SAME", dimension_numbers=names)
+
+    # Every value meets every kernel weight once, but for those that fall over the edge.
+    found = flops(double, jnp.zeros((2, 8, 8, 6)), jnp.zeros((4, 4, 6, 5)))
+    assert found == 2 * (2 * 8 * 8 * 6) * 4 * 4 * 5
+
+
 def test_loops_count_in_full():
     def chain(a, b):
         return jax.lax.fori_loop(0, 7, lambda _, x: jnp.tanh(x @ b @ b.T), a)
@@ -48,11 +59,32 @@ def test_loops_count_in_full():
     ) == (6 * PRODUCT)
 
 
+def test_what_nothing_uses_is_no_work():
+    def chain(a, b):  # the gradient to b of each step is dropped
+        def step(_, x):
+            return x + jax.grad(lambda x, b: jnp.sum((x @ b) ** 2), argnums=(0, 1))(x, b)[0]
+
+        return jax.lax.fori_loop(0, 7, step, a)
+
+    assert flops(chain, A, B) == 7 * 2 * PRODUCT
+
+
 def test_of_branches_the_dearest_counts():
     def choose(a, b, yes):
         return jax.lax.cond(yes, lambda: a @ b, lambda: 2 * (a @ (b @ b.T)) @ b)
 
     assert flops(choose, A, B, True) == 2 * 4 * 5 * 4 + 2 * 3 * 4 * 4 + PRODUCT
+
+
+def test_of_forms_for_platforms_the_cheapest_counts():
+    """They give the same numbers, so the cheapest is what the operation takes."""
+
+    def product(a, b):
+        return jax.lax.platform_dependent(
+            a, b, cpu=lambda a, b: (a @ b) @ jnp.eye(5), default=lambda a, b: a @ b
+        )
+
+    assert flops(product, A, B) == PRODUCT
 
 
 def test_loops_of_unknown_length_are_refused():
