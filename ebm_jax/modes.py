@@ -34,6 +34,11 @@ def run(mode: str, config: Any, workdir: str | None) -> None:
     modes = {"train": _train, "eval": _evaluate, "sample": _draw, "dry_run": _dry_run}
     if mode not in modes:
         raise ConfigError(f"--mode is '{mode}'; use one of: {', '.join(modes)}.")
+    if workdir and "://" in workdir:
+        raise ConfigError(
+            f"--workdir is '{workdir}', but runs are kept in folders; mount the bucket as one, or "
+            "copy the folder to it (see docs/scaling.md)."
+        )
     _use_compilation_cache()
     parallel.initialise()
     if not parallel.is_primary():  # one process tells what all do

@@ -19,6 +19,12 @@ def test_unknown_mode():
         modes.run("teach", tiny_config(), "run")
 
 
+def test_a_bucket_is_no_folder(tmp_path):
+    with pytest.raises(ConfigError, match="--workdir is 'gs://bucket/run', but runs are kept in"):
+        modes.run("train", tiny_config(), "gs://bucket/run")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("mode", ["eval", "sample"])
 def test_nothing_to_evaluate_or_sample(tmp_path, mode):
     with pytest.raises(ConfigError, match="there is no checkpoint in .*; train first"):
