@@ -181,7 +181,7 @@ def strip(
 
 
 def png_bytes(pixels: np.ndarray) -> bytes:
-    """Encodes [H, W, 3] uint8 pixels as PNG."""
+    """Encodes [H, W, 3] uint8 pixels, or [H, W] grey ones, as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels, np.uint8)).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

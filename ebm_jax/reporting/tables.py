@@ -19,7 +19,7 @@ ACRONYMS |= {"kid", "kl", "lpips", "mala", "mcmc", "mse", "nll", "ood", "psnr", 
 ACRONYMS |= {"ula", "vae"}
 LOWER_IS_BETTER = ("FID", "fd_classifier", "mse")  # metrics
 LONGEST_LIST = 12
-APART = (*CONTEXT, "task", "metric", "protocol", "figures", "settings", "origin")
+APART = (*CONTEXT, "task", "metric", "protocol", "figures", "explorer", "settings", "origin")
 
 
 class Table(NamedTuple):

@@ -14,7 +14,7 @@ from ebm_jax.reporting.grids import save_grid
 from ebm_jax.reporting.report import write_report
 from ebm_jax.reporting.run_record import read_run
 
-VOID = {"meta", "img", "br", "link"}
+VOID = {"meta", "img", "br", "link", "input"}
 
 
 class Page(HTMLParser):
