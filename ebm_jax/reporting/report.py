@@ -9,38 +9,10 @@ from ebm_jax.reporting.files import write_text
 from ebm_jax.reporting.page import inline, render_page
 from ebm_jax.reporting.panels import draw_groups
 from ebm_jax.reporting.run_record import RunRecord, read_run
-from ebm_jax.reporting.tables import flatten, format_number, key_results, label, result_of
+from ebm_jax.reporting.samples import samples_of
+from ebm_jax.reporting.tables import flatten, key_results, label, result_of
 
-EARLIER_SHOWN = 12  # grids of one kind besides the latest: a long run's would fill the page
 WIDE = 2.2  # width over height
-FIRST = ("prior", "reconstruction")
-
-
-def _samples(record: RunRecord) -> list[dict]:
-    """Kinds of sample grids, each with its latest and an even choice of the earlier ones."""
-    kinds = []
-    for kind in sorted(record.samples, key=lambda kind: (*(kind != k for k in FIRST), kind)):
-        grids = record.samples[kind]
-        images = [
-            {"step": None if step is None else format_number(step), "path": path}
-            for step, path in grids
-        ]
-        earlier = images[:-1]
-        if len(earlier) > EARLIER_SHOWN:
-            last = len(earlier) - 1
-            chosen = [round(i * last / (EARLIER_SHOWN - 1)) for i in range(EARLIER_SHOWN)]
-            earlier = [earlier[i] for i in chosen]
-        for image in (*earlier, images[-1]):
-            image["source"] = inline(image.pop("path").read_bytes())
-        kinds.append(
-            {
-                "title": label(kind),
-                "latest": images[-1],
-                "earlier": earlier,
-                "earlier_count": len(images) - 1,
-            }
-        )
-    return kinds
 
 
 def _figures(record: RunRecord) -> tuple[dict[str, list[dict]], list[dict]]:
@@ -126,7 +98,7 @@ def render_report(record: RunRecord) -> str:
         explorers=explorers,
         figures=figures,
         other_figures=other_figures,
-        samples=_samples(record),
+        samples=samples_of(record),
         groups=[
             {
                 "name": group.name,
