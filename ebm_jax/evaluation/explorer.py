@@ -9,8 +9,7 @@ import numpy as np
 
 from ebm_jax.evaluation.context import Context
 from ebm_jax.evaluation.latents import Layers, decoded, flat, moved
-from ebm_jax.reporting.files import write_bytes
-from ebm_jax.reporting.grids import png_bytes, to_uint8
+from ebm_jax.reporting.grids import png_bytes, save_png, to_uint8
 
 BASES = 8  # samples at most; fewer where their images take much space
 _FEW = 4  # samples for whose sake large images are made smaller
@@ -36,14 +35,13 @@ def write_explorer(context: Context, file: str, bases: Layers, units: Sequence[n
     count = len(bases[0])
     first, side = _block(context, bases, 0, units)
     factors = [f for f in _FACTORS if f == 1 or _shrinks(side, f)]
-    sizes = {f: len(png_bytes(_smaller(first, f))) for f in factors}
+    sizes = {f: len(png_bytes(_compact(_smaller(first, f)))) for f in factors}
     enough = [f for f in factors if sizes[f] * min(_FEW, count) <= _BYTES]
     factor = enough[0] if enough else factors[-1]
     count = int(np.clip(_BYTES // sizes[factor], 1, count))
     blocks = [first, *(_block(context, bases, b, units)[0] for b in range(1, count))]
     sprite = np.concatenate([_smaller(block, factor) for block in blocks], axis=1)
-    grey = (sprite == sprite[..., :1]).all()
-    write_bytes(context.folder / file, png_bytes(sprite[..., 0] if grey else sprite))
+    save_png(context.folder / file, _compact(sprite))
     names = ["bottom", *[""] * (len(units) - 2), "top"] if len(units) > 1 else [""]
     own = [layer[:count] for layer in flat(bases)]
     return {
@@ -90,3 +88,8 @@ def _smaller(pixels: np.ndarray, factor: int) -> np.ndarray:
     height, width, channels = pixels.shape
     squares = pixels.reshape(height // factor, factor, width // factor, factor, channels)
     return np.rint(squares.mean(axis=(1, 3))).astype(np.uint8)
+
+
+def _compact(pixels: np.ndarray) -> np.ndarray:
+    """[H, W] where all pixels [H, W, 3] are grey."""
+    return pixels[..., 0] if (pixels == pixels[..., :1]).all() else pixels

@@ -30,14 +30,16 @@ _SAME = {
 
 
 def names_of(workdirs: Sequence[Path]) -> list[str]:
-    """The last parts of paths that all differ, as many parts as tell them apart."""
+    """A name for each of different folders: the last part of its path, and as many before it as
+    tell it from the others."""
     parts = [path.resolve().parts for path in workdirs]
-    longest = max(map(len, parts))
-    for count in range(1, longest + 1):
-        names = ["/".join(p[-count:]) for p in parts]
-        if len(set(names)) == len(names):
+    counts = [1] * len(parts)
+    while True:
+        names = ["/".join(p[-count:]) for p, count in zip(parts, counts, strict=True)]
+        clashing = [names.count(name) > 1 for name in names]
+        if not any(clashing):
             return names
-    return [str(path) for path in workdirs]
+        counts = [count + clash for count, clash in zip(counts, clashing, strict=True)]
 
 
 def heads_of(records: Sequence[RunRecord], names: Sequence[str]) -> list[dict]:
@@ -110,7 +112,7 @@ def _number_table(task: str, records: Sequence[RunRecord], names: Sequence[str])
         present = [value for value in values if value is not None]
         judged = lower and not note and len(present) > 1
         best = min(present) if judged and min(present) < max(present) else None
-        texts = format_column(values)
+        texts = [format_number(value) for value in values] if note else format_column(values)
         rows.append(
             (
                 label(variant),

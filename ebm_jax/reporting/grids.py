@@ -188,7 +188,7 @@ def png_bytes(pixels: np.ndarray) -> bytes:
 
 
 def save_png(path: str | os.PathLike, pixels: np.ndarray) -> Path:
-    """Writes [H, W, 3] uint8 pixels, as any grid here returns them, to a PNG atomically."""
+    """Writes pixels that `png_bytes` takes, as any grid here returns them, to a PNG atomically."""
     return write_bytes(path, png_bytes(pixels))
 
 

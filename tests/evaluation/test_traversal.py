@@ -6,8 +6,9 @@ import pytest
 
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import traversal
-from ebm_jax.evaluation.latents import moved
+from ebm_jax.evaluation.latents import drawn, moved
 from ebm_jax.methods.base import LatentMaps
+from ebm_jax.reporting.explorer import read_explorer
 from tests.evaluation.untrained import context_of
 
 PLACES = np.linspace(-2.5, 2.5, 9, dtype=np.float32)
@@ -68,3 +69,17 @@ def test_real_method_and_a_method_without_layers(tmp_path):
     assert min(found["results"].values()) > 0  # the layers below follow
     with pytest.raises(ConfigError, match="leave 'traversal' out"):
         traversal.run(context._replace(method=context.method._replace(maps=None)))
+
+
+def test_the_explorer_begins_with_the_measured_sample(tmp_path):
+    context = context_of(tmp_path / "eval")
+    found = traversal.run(context)
+    described = found["explorer"]
+    assert described["file"] not in found["figures"]
+    assert (context.folder / described["file"]).exists()
+    assert read_explorer(context.folder, "traversal", found, problems := []) and not problems
+    first = drawn(context, "traversal", 1)
+    for layer, u, change in zip(described["layers"], first, found["units"].values(), strict=True):
+        assert layer["units"] == np.argsort(-np.array(change), kind="stable")[:6].tolist()
+        assert len(layer["values"]) == 8
+        np.testing.assert_allclose(layer["values"][0], u[0, layer["units"]], rtol=1e-4, atol=1e-5)
