@@ -34,12 +34,11 @@ def names_of(workdirs: Sequence[Path]) -> list[str]:
     tell it from the others."""
     parts = [path.resolve().parts for path in workdirs]
     counts = [1] * len(parts)
-    while True:
+    for _ in range(max(map(len, parts))):
         names = ["/".join(p[-count:]) for p, count in zip(parts, counts, strict=True)]
         clashing = [names.count(name) > 1 for name in names]
-        if not any(clashing):
-            return names
         counts = [count + clash for count, clash in zip(counts, clashing, strict=True)]
+    return names
 
 
 def heads_of(records: Sequence[RunRecord], names: Sequence[str]) -> list[dict]:
