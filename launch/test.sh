@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sets up like quickstart.sh and runs the tests.
 # usage: ./launch/test.sh [--all] [pytest arguments]
-#   --all   also the slow ones: fault injection, every README command, real launches
+#   --all   also the slow ones: fault injection, every README command, real launches, pages in
+#           Chromium (which is installed first where that takes no more than apt-get)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 EBM_JAX_ACCELERATOR=cpu source launch/setup_env.sh requirements-test.txt
@@ -10,6 +11,11 @@ selection=(-m "not slow")
 if [ "${1:-}" = "--all" ]; then
   selection=()
   shift
+  if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing chromium and chromium-driver, in which the pages are tested …"
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y chromium chromium-driver; } \
+      >/dev/null 2>&1 || echo "that failed; the tests of the pages in a browser are skipped."
+  fi
 fi
 coverage=()
 if [ $# -eq 0 ]; then # a part of the suite cannot reach the whole's coverage

@@ -66,3 +66,46 @@ def test_what_is_installed_is_what_setup_cfg_allows():
     assert set(ranges) <= set(pins)
     for name, allowed in ranges.items():
         assert pins[name] in allowed, name
+
+
+TOOLS = ("bash", "cat", "cp", "dirname", "mkdir", "sed")
+PYTHON = (
+    '#!/bin/bash\nif [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; fi\n'
+)
+APT = '#!/bin/bash\necho "$@" >>"$APT_CALLS"; echo noise; exit "$APT_CODE"\n'
+
+
+def run_all_tests(checkout, arguments=("--all",), user="0", code="0", extra=()):
+    """test.sh where nothing but stubs can be called: its output, and the calls of apt-get."""
+    stubs, calls = checkout / "bin", checkout / "calls"
+    stubs.mkdir()
+    for tool in TOOLS:
+        (stubs / tool).symlink_to(shutil.which(tool))
+    scripts = {"python3": PYTHON, "apt-get": APT, "id": f"#!/bin/bash\necho {user}\n"}
+    for name, text in (scripts | {name: "#!/bin/bash\n" for name in extra}).items():
+        (stubs / name).write_text(text)
+        (stubs / name).chmod(0o755)
+    result = subprocess.run(
+        [shutil.which("bash"), str(checkout / "launch" / "test.sh"), *arguments],
+        env={"PATH": str(stubs), "APT_CALLS": str(calls), "APT_CODE": code},
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout, calls.read_text().splitlines() if calls.exists() else []
+
+
+@pytest.mark.parametrize("code, failed", [("0", False), ("100", True)])
+def test_root_gets_a_browser_for_all_tests(checkout, code, failed):
+    output, calls = run_all_tests(checkout, code=code)
+    assert "installing chromium and chromium-driver" in output and "noise" not in output
+    assert calls == (["update"] if failed else ["update", "install -y chromium chromium-driver"])
+    assert ("tests of the pages in a browser are skipped" in output) == failed
+
+
+@pytest.mark.parametrize(
+    "options", [{"arguments": ()}, {"user": "1000"}, {"extra": ("chromium", "chromedriver")}]
+)
+def test_nothing_else_installs_one(checkout, options):
+    output, calls = run_all_tests(checkout, **options)
+    assert "chromium" not in output and not calls

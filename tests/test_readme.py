@@ -23,7 +23,7 @@ COMMANDS = [
     line.split(" #")[0].strip()
     for block in blocks("bash")
     for line in block.splitlines()
-    if "ebm_jax.main" in line or "ebm_jax.sweep" in line
+    if any(f"ebm_jax.{module}" in line for module in ("main", "sweep", "reporting.compare"))
 ]
 
 

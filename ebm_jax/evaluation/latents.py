@@ -69,6 +69,26 @@ def decoded(context: Context, u: Layers) -> np.ndarray:
     return np.concatenate(images)
 
 
+def moved(base: Layers, layer: int, units: np.ndarray, places: np.ndarray) -> Layers:
+    """One sample with one unit elsewhere.
+
+    Args:
+      base: u of the sample, [1, …] each.
+      layer: whose units are moved.
+      units: indices in the flattened layer, int [U].
+      places: where to, [P].
+
+    Returns:
+      u [U · P, …] each; the n-th unit is at place p in row n · P + p.
+    """
+    rows = len(units) * len(places)
+    u = [np.repeat(z, rows, axis=0) for z in base]
+    changed = u[layer].reshape(rows, -1)
+    changed[np.arange(rows), np.repeat(units, len(places))] = np.tile(places, len(units))
+    u[layer] = changed.reshape(u[layer].shape)
+    return tuple(u)
+
+
 def finite(layers: Layers) -> np.ndarray:
     """Which examples' latents are, bool [N]."""
     return np.all([np.isfinite(layer).all(axis=1) for layer in flat(layers)], axis=0)

@@ -132,8 +132,12 @@ def draw_curves(
     xlabel: str = "step",
     smooth: int = 1,
     size: tuple[float, float] = SIZE,
+    legend: bool = True,
 ) -> Figure:
-    """The figure behind `plot_curves`, with the same arguments and its `size` in inches."""
+    """The figure behind `plot_curves`, with the same arguments and its `size` in inches.
+
+    A series without points takes a colour all the same; `legend` names the lines in the figure.
+    """
     figure, axes = new_axes(title, xlabel, ylabel, size)
     positive = False
     for index, (name, (steps, values)) in enumerate(series.items()):
@@ -151,7 +155,8 @@ def draw_curves(
         axes.set_yscale("log", nonpositive="mask")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.margins(x=0.02)
-    draw_legend(axes, list(series))
+    if legend:
+        draw_legend(axes, list(series))
     return figure
 
 

@@ -181,14 +181,14 @@ def strip(
 
 
 def png_bytes(pixels: np.ndarray) -> bytes:
-    """Encodes [H, W, 3] uint8 pixels as PNG."""
+    """Encodes [H, W, 3] uint8 pixels, or [H, W] grey ones, as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels, np.uint8)).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
 def save_png(path: str | os.PathLike, pixels: np.ndarray) -> Path:
-    """Writes [H, W, 3] uint8 pixels, as any grid here returns them, to a PNG atomically."""
+    """Writes pixels that `png_bytes` takes, as any grid here returns them, to a PNG atomically."""
     return write_bytes(path, png_bytes(pixels))
 
 

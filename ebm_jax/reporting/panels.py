@@ -16,6 +16,8 @@ GROUPS = {
     "": "Other metrics",
 }
 
+Curves = dict[str, tuple[np.ndarray, np.ndarray]]  # name → (steps [K], values [K])
+
 
 class Panel(NamedTuple):
     title: str
@@ -34,7 +36,7 @@ def panel_of(metric: str) -> str:
     return re.sub(r"[_/](?:layer_?)?\d+$", "", shared)
 
 
-def series_of(rows: list[dict]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def series_of(rows: list[dict]) -> Curves:
     """Metrics as curves.
 
     Args:
@@ -61,20 +63,24 @@ def _wants_log(curves: list[np.ndarray]) -> bool:
     finite = np.concatenate([values[np.isfinite(values)] for values in curves])
     if not (finite > 0).all():
         return False
-    means = [running_mean(values, (len(values) // 20) | 1) for values in curves]
+    means = [running_mean(v, (len(v) // 20) | 1) for v in curves if np.isfinite(v).any()]
     return max(np.nanmax(m) for m in means) > 100 * min(np.nanmin(m) for m in means)
 
 
-def _draw(title: str, curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> Panel:
-    longest = max(len(steps) for steps, _ in curves.values())
+def _draw(title: str, curves: Curves) -> Panel:
     # Names in the legend drop what the title says already.
     common = title.split("/")[0] + "/"
     named = {name.removeprefix(common): curve for name, curve in curves.items()}
     if len(named) == 1:
         named = {"": next(iter(named.values()))}
+    return _panel(title, named)
+
+
+def _panel(title: str, curves: Curves, legend: bool = True) -> Panel:
+    longest = max(len(steps) for steps, _ in curves.values())
     logy = _wants_log([values for _, values in curves.values()])
     smooth = longest // 60 if longest >= 300 else 1
-    figure = draw_curves(named, logy=logy, smooth=smooth, size=(3.6, 2.4))
+    figure = draw_curves(curves, logy=logy, smooth=smooth, size=(3.6, 2.4), legend=legend)
     return Panel(title, render(figure))
 
 
@@ -90,11 +96,33 @@ def draw_groups(rows: list[dict]) -> list[Group]:
     panels: dict[str, dict] = {}
     for name, curve in sorted(series_of(rows).items()):
         panels.setdefault(panel_of(name), {})[name] = curve
+    return _grouped({title: _draw(title, curves) for title, curves in panels.items()})
+
+
+def draw_overlays(runs: list[list[dict]]) -> list[Group]:
+    """Draws every metric of several runs over each other, the n-th run in the n-th line style.
+
+    Args:
+      runs: metrics.jsonl of each.
+
+    Returns:
+      Sections in the order of GROUPS with a panel, without a legend, for every metric of any run.
+    """
+    found = [series_of(rows) for rows in runs]
+    empty = (np.zeros(0), np.zeros(0))
+    panels = {}
+    for name in sorted({name for curves in found for name in curves}):
+        curves = {str(i): series.get(name, empty) for i, series in enumerate(found)}
+        panels[name] = _panel(name, curves, legend=False)
+    return _grouped(panels)
+
+
+def _grouped(panels: dict[str, Panel]) -> list[Group]:
     groups = []
     for group, heading in GROUPS.items():
         mine = [
-            _draw(title, curves)
-            for title, curves in panels.items()
+            panel
+            for title, panel in panels.items()
             if (title.split("/")[0] if title.split("/")[0] in GROUPS else "") == group
         ]
         if mine:

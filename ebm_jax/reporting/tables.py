@@ -17,9 +17,9 @@ CONTEXT = {
 ACRONYMS = {"ais", "aupr", "auprc", "auroc", "bpd", "ebm", "elbo", "fd", "fid", "fpr", "iwae"}
 ACRONYMS |= {"kid", "kl", "lpips", "mala", "mcmc", "mse", "nll", "ood", "psnr", "ssim", "tpr"}
 ACRONYMS |= {"ula", "vae"}
-LOWER_IS_BETTER = ("FID", "fd_classifier", "mse")  # metrics
+LOWER_IS_BETTER = ("FID", "fd_classifier", "mse")  # metrics; so are FIDs named by their protocol
 LONGEST_LIST = 12
-APART = (*CONTEXT, "task", "metric", "protocol", "figures", "settings", "origin")
+APART = (*CONTEXT, "task", "metric", "protocol", "figures", "explorer", "settings", "origin")
 
 
 class Table(NamedTuple):
@@ -46,6 +46,11 @@ def label(name: str) -> str:
     words = name.replace("_", " ").replace("/", ", ")
     words = re.sub(r"\w+", lambda m: m[0].upper() if m[0] in ACRONYMS else m[0], words).strip()
     return words[:1].upper() + words[1:]
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether the lower of two numbers of a metric is the better one."""
+    return metric in LOWER_IS_BETTER or re.match(r"fid\d", metric) is not None
 
 
 def is_number(value) -> bool:
@@ -160,6 +165,33 @@ def result_of(task: str, content: dict) -> Result:
     return Result(task, metric, tables, str(content.get("protocol") or ""), context)
 
 
+def key_numbers(task: str, content: dict) -> dict[str, float]:
+    """The numbers that a task is about.
+
+    Args:
+      task: its name.
+      content: its JSON.
+
+    Returns:
+      Those of the three priors; where there are none, those under `results` (of several kinds, the
+      ones of the task's own metric), or else any, by their joined keys.
+    """
+    numbers = {v: content[v] for v in VARIANTS if is_number(content.get(v))}
+    if numbers:
+        return numbers
+    name = str(content.get("metric") or task)
+    source = content.get("results")
+    source = source if isinstance(source, dict) and source else content
+    flat = flatten({k: v for k, v in source.items() if k not in APART})
+    flat = {k: v for k, v in flat.items() if is_number(v)}
+    own = {
+        key.rpartition("/")[0] or key: value
+        for key, value in flat.items()
+        if key.rpartition("/")[2].lower() == name.lower()
+    }
+    return own or flat
+
+
 def key_results(evaluations: dict[str, dict], limit: int = 8) -> list[dict]:
     """The numbers for the top of the page.
 
@@ -173,31 +205,19 @@ def key_results(evaluations: dict[str, dict], limit: int = 8) -> list[dict]:
     cards = []
     for task, content in evaluations.items():
         name = str(content.get("metric") or task)
-        numbers = {v: content[v] for v in VARIANTS if is_number(content.get(v))}
-        if numbers:
+        numbers = key_numbers(task, content)
+        if not numbers:
+            continue
+        if numbers.keys() <= set(VARIANTS):
             shown = "ebm_prior" if "ebm_prior" in numbers else next(iter(numbers))
-            rest = [f"{label(v)} {format_number(numbers[v])}" for v in numbers if v != shown]
+            rest = [v for v in numbers if v != shown]
         else:
-            source = content.get("results")
-            source = source if isinstance(source, dict) and source else content
-            flat = flatten({k: v for k, v in source.items() if k not in APART})
-            flat = {k: v for k, v in flat.items() if is_number(v)}
-            # Of several kinds of number, those of the task's own metric.
-            own = {
-                key.rpartition("/")[0] or key: value
-                for key, value in flat.items()
-                if key.rpartition("/")[2].lower() == name.lower()
-            }
-            numbers = own or flat
-            if not numbers:
-                continue
-            shown = next(iter(numbers))
-            rest = [f"{label(k)} {format_number(v)}" for k, v in list(numbers.items())[1:3]]
+            shown, *rest = list(numbers)[:3]
         cards.append(
             {
-                "label": name + (" ↓" if name in LOWER_IS_BETTER else "") + f": {label(shown)}",
+                "label": name + (" ↓" if lower_is_better(name) else "") + f": {label(shown)}",
                 "value": format_number(numbers[shown]),
-                "note": " · ".join(rest),
+                "note": " · ".join(f"{label(k)} {format_number(numbers[k])}" for k in rest),
             }
         )
     return cards[:limit]

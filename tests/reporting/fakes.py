@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ebm_jax.reporting.files import write_json
-from ebm_jax.reporting.grids import image_grid
+from ebm_jax.reporting.grids import image_grid, save_png
 from ebm_jax.reporting.writers import MetricWriter
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -69,3 +69,34 @@ def make_run(workdir, settings=None, result=None, steps=100, minutes=3.5, **info
     if result is not None:
         write_json(workdir / "eval" / "fd_classifier.json", result)
     return workdir
+
+
+PLACES = [-1.0, 0.0, 1.0]
+SIDE = 4  # pixels of an explorer's images
+
+
+def grey(base, row, column):
+    """The grey value of an explorer's image; row 0, column 0 is the base sample."""
+    return 100 * base + 20 * row + 5 * column
+
+
+def add_explorer(workdir, task="moves", **changes):
+    """A task whose explorer has two bases and two layers, of units 3 and 7, and of unit 0."""
+    tiles = [
+        [grey(base, row, column) for base in range(2) for column in range(len(PLACES))]
+        for row in range(4)
+    ]
+    sprite = np.kron(np.array(tiles, np.uint8), np.ones((SIDE, SIDE), np.uint8))
+    save_png(Path(workdir) / "eval" / f"{task}_sprite.png", sprite)
+    explorer = {
+        "file": f"{task}_sprite.png",
+        "tile": [SIDE, SIDE],
+        "places": PLACES,
+        "layers": [
+            {"title": "Layer 1 (bottom)", "units": [3, 7], "values": [[0.4, -3.0], [0.5, 0.6]]},
+            {"title": "Layer 2 (top)", "units": [0], "values": [[0.0], [-0.7]]},
+        ],
+        "note": "What <is> shown.",
+    }
+    content = {"task": task, "metric": "change", "results": {"layer_1": 0.5}, "step": 100}
+    write_json(Path(workdir) / "eval" / f"{task}.json", content | {"explorer": explorer | changes})

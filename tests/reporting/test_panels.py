@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ebm_jax.reporting import panels
+from ebm_jax.reporting.curves import COLOURS, draw_curves
 from ebm_jax.reporting.panels import draw_groups, panel_of, series_of
 
 
@@ -47,3 +49,24 @@ def test_groups_come_in_the_pages_order_with_the_rest_last():
     ]
     assert Image.open(io.BytesIO(groups[0].panels[0].png)).format == "PNG"
     assert draw_groups([]) == []
+
+
+def test_overlays_keep_a_runs_style_where_others_lack_the_metric(monkeypatch):
+    drawn = {}
+
+    def keep(curves, **options):
+        drawn[len(drawn)] = (curves, options)
+        return draw_curves(curves, **options)
+
+    monkeypatch.setattr(panels, "draw_curves", keep)
+    runs = [[{"step": 1, "loss/a": 1.0}], [{"step": 1, "loss/a": 2.0, "lr": 0.1}], []]
+    groups = panels.draw_overlays(runs)
+    assert [[p.title for p in group.panels] for group in groups] == [["loss/a"], ["lr"]]
+    assert [[len(steps) for steps, _ in curves.values()] for curves, _ in drawn.values()] == [
+        [1, 1, 0],
+        [0, 1, 0],
+    ]
+    assert not any(options["legend"] for _, options in drawn.values())
+    figure = draw_curves({str(i): ([0, 1], [i, i]) for i in range(2)}, legend=False)
+    assert figure.axes[0].get_legend() is None
+    assert [line.get_color() for line in figure.axes[0].lines] == list(COLOURS[:2])

@@ -6,6 +6,7 @@ from ebm_jax.reporting.tables import (
     format_number,
     key_results,
     label,
+    lower_is_better,
     result_of,
 )
 
@@ -101,3 +102,19 @@ def test_key_results_lead_with_the_ebm_prior():
 
 def test_flatten():
     assert flatten({"a": {"b": {"c": 1}, "d": {}}, "e": 2}, ".") == {"a.b.c": 1, "e": 2}
+
+
+@pytest.mark.parametrize(
+    "metric, lower",
+    [("FID", True), ("fid50k_train_clean", True), ("fd_classifier", True), ("mse", True),
+     ("change", False), ("auroc", False), ("fidelity", False)],
+)  # fmt: skip
+def test_of_which_metrics_lower_is_better(metric, lower):
+    assert lower_is_better(metric) is lower
+
+
+def test_an_explorers_description_is_no_result():
+    content = {"results": {"layer_1": 0.5}, "explorer": {"tile": [8, 8], "layers": {"a": 1.0}}}
+    (table,) = result_of("traversal", content).tables
+    assert table.rows == [["Layer 1", "0.5000"]]
+    assert key_results({"traversal": {"explorer": {"n": 1}}}) == []
