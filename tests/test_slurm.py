@@ -148,3 +148,49 @@ def test_preempted_and_finished(slurm, tmp_path):
     steps = [json.loads(line)["step"] for line in (workdir / "metrics.jsonl").open()]
     assert steps == sorted(set(steps)) and steps[-1] == 120
     assert (workdir / "report.html").exists()
+
+
+STAND_IN = """#!/bin/sh
+# In python's place: the run of seed 2 is preempted the first time.
+for argument in "$@"; do case $argument in --workdir=*) workdir=${argument#*=} ;; esac; done
+mkdir -p "$workdir"
+echo "$*" >>"$workdir/calls"
+[ "$workdir" != runs/seed_2 ] || [ "$(wc -l <"$workdir/calls")" != 1 ] || exit 75
+[ "$workdir" != runs/seed_1 ] || exit 3
+"""
+
+
+def test_of_an_array_only_what_was_preempted_comes_again(slurm, tmp_path):
+    environment, answer, log = slurm
+    checkout = tmp_path / "checkout"
+    shutil.copytree(ROOT / "launch", checkout / "launch")
+    shutil.copytree(ROOT / "configs", checkout / "configs")
+    python = checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(STAND_IN)
+    python.chmod(0o755)
+    options = ["--config=configs/digits_joint.py", "--workdir=runs", "--seeds=0,1,2"]
+    submit = ["launch/slurm.sh", *options, "--sbatch=--parsable"]
+    submitted = subprocess.run(
+        submit, cwd=checkout, env=environment, capture_output=True, text=True
+    )
+    assert submitted.returncode == 0, submitted.stderr
+    job = submitted.stdout.strip()
+
+    def show(number):
+        return answer("scontrol", "show", "job", f"{job}_{number}")
+
+    def said():
+        return show(2) + log.read_text() + "".join(p.read_text() for p in checkout.glob("*.out"))
+
+    wait_for("the queue", lambda: "PENDING" in show(2) and "Restarts=1" in show(2), 60, said)
+    answer("scontrol", "update", f"JobId={job}_2", "StartTime=now")
+    wait_for("the second end", lambda: "JobState=COMPLETED" in show(2), 60, said)
+    assert "Restarts=1 " in show(2) and "ExitCode=0:0" in show(2)
+    assert "Restarts=0 " in show(0) and "ExitCode=0:0" in show(0)
+    assert "Restarts=0 " in show(1) and "ExitCode=3:0" in show(1)
+    calls = [(checkout / f"runs/seed_{i}/calls").read_text().splitlines() for i in range(3)]
+    assert [len(each) for each in calls] == [1, 1, 2]
+    assert (
+        calls[2][0].endswith("--workdir=runs/seed_2 --config.seed=2") and calls[2][0] == calls[2][1]
+    )
