@@ -11,8 +11,8 @@ fail() { # a sentence, and the exit code of bad usage
 # a lone -- are flags of ebm_jax.main and comes into the array `flags`.
 # shellcheck disable=SC2034  # flags is the sourcing script's
 parse_options() {
-  local names=" $1 " switches=" $2 " name value
-  local all="${names% }${switches% }"
+  local _names=" $1 " _switches=" $2 " _name _value
+  local _all="${_names% }${_switches% }"
   shift 2
   flags=()
   while [ $# -gt 0 ]; do
@@ -22,23 +22,23 @@ parse_options() {
         flags=("$@")
         return
         ;;
-      --*) name=${1%%=*} name=${name#--} ;;
+      --*) _name=${1%%=*} _name=${_name#--} ;;
       *) fail "'$1' is no option; options start with --, and flags of ebm_jax.main follow a lone --." ;;
     esac
-    if [[ $switches == *" $name "* && $1 != *=* ]]; then
-      value=yes
-    elif [[ $names != *" $name "* ]]; then
-      fail "unknown option '$1'; use one of${all// / --}, and put flags of \
+    if [[ $_switches == *" $_name "* && $1 != *=* ]]; then
+      _value=yes
+    elif [[ $_names != *" $_name "* ]]; then
+      fail "unknown option '$1'; use one of${_all// / --}, and put flags of \
 ebm_jax.main behind a lone --."
     elif [[ $1 == *=* ]]; then
-      value=${1#*=}
+      _value=${1#*=}
     elif [ $# -ge 2 ]; then
-      value=$2
+      _value=$2
       shift
     else
-      fail "--$name has no value; use --$name=VALUE."
+      fail "--$_name has no value; use --$_name=VALUE."
     fi
-    printf -v "$name" %s "$value"
+    printf -v "$_name" %s "$_value"
     shift
   done
 }

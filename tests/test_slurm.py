@@ -191,6 +191,5 @@ def test_of_an_array_only_what_was_preempted_comes_again(slurm, tmp_path):
     assert "Restarts=0 " in show(1) and "ExitCode=3:0" in show(1)
     calls = [(checkout / f"runs/seed_{i}/calls").read_text().splitlines() for i in range(3)]
     assert [len(each) for each in calls] == [1, 1, 2]
-    assert (
-        calls[2][0].endswith("--workdir=runs/seed_2 --config.seed=2") and calls[2][0] == calls[2][1]
-    )
+    assert calls[2][0].endswith("--workdir=runs/seed_2 --config.seed=2")
+    assert calls[2][0] == calls[2][1]
