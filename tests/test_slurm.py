@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MISSING = [name for name in ("sbatch", "slurmctld", "slurmd", "munged") if not shutil.which(name)]
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("slurm"),  # one cluster at a time
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
     pytest.mark.skipif(os.geteuid() != 0, reason="slurmd wants to be root"),
     pytest.mark.skipif(not (ROOT / ".venv").exists(), reason="the job uses .venv"),
@@ -129,16 +130,16 @@ def test_preempted_and_finished(slurm, tmp_path):
     def everything():
         return said() + answer("scontrol", "show", "job", job) + log.read_text()
 
-    wait_for("the first steps", lambda: "step 5/120" in said(), 100, everything)
+    wait_for("the first steps", lambda: "step 5/120" in said(), 300, everything)
     answer("scancel", "--signal=TERM", job)
-    wait_for("the end", lambda: "queued again: scontrol requeue" in said(), 30, everything)
+    wait_for("the end", lambda: "queued again: scontrol requeue" in said(), 120, everything)
     assert said().count("Exited with exit code 75") == 2, everything()
 
     queued = lambda: "JobState=PENDING" in answer("scontrol", "show", "job", job)  # noqa: E731
     wait_for("the queue", queued, 20, everything)
     answer("scontrol", "update", f"JobId={job}", "StartTime=now")  # Slurm would wait two minutes
     ended = lambda: "JobState=COMPLETED" in answer("scontrol", "show", "job", job)  # noqa: E731
-    wait_for("the second end", ended, 100, everything)
+    wait_for("the second end", ended, 300, everything)
 
     state = answer("scontrol", "show", "job", job)
     assert "Restarts=1" in state and "ExitCode=0:0" in state
