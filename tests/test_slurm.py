@@ -97,6 +97,9 @@ def slurm(tmp_path):
         idle = lambda: answer("sinfo", "-h", "-o", "%D %t").split() == ["2", "idle"]  # noqa: E731
         wait_for("the cluster", idle, 40, log.read_text)
         yield environment, answer, log
+        if answer("squeue", "-h"):  # of a test that failed: its processes would stay
+            answer("scancel", "--user=root")
+            wait_for("an empty queue", lambda: not answer("squeue", "-h"), 60, log.read_text)
 
 
 def test_preempted_and_finished(slurm, tmp_path):
