@@ -26,9 +26,10 @@ _PATIENCE = 300.0  # seconds in which the processes of a job must meet
 def initialise() -> None:
     """Joins the job's other processes, if the environment says that there are some.
 
-    Found out by itself are a TPU pod and a Slurm job of several tasks; elsewhere the launcher sets
-    JAX_COORDINATOR_ADDRESS (host:port of process 0), JAX_NUM_PROCESSES and JAX_PROCESS_ID. Must be
-    called before anything asks for a device; a second call does nothing.
+    Found out by itself are a TPU pod that names its workers in TPU_WORKER_HOSTNAMES and a Slurm job
+    of several tasks; elsewhere, on plain TPU VMs too, the launcher sets JAX_COORDINATOR_ADDRESS
+    (host:port of process 0), JAX_NUM_PROCESSES and JAX_PROCESS_ID. Must be called before anything
+    asks for a device; a second call does nothing.
 
     Raises:
       ConfigError: the variables are incomplete or make no sense, or the processes do not meet. If

@@ -239,7 +239,7 @@ class _Run:
             raise DivergedError(
                 f"training diverged at step {step}: {skipped} updates in a row were not finite or "
                 f"too large, after {cfg.max_rollbacks} roll-backs; {self.method.advice}. "
-                f"The last good checkpoint is kept in {self.workdir / 'checkpoints'}."
+                f"The last good checkpoint is kept in {self._place()}/checkpoints."
             )
         self.checkpointer.wait()
         found = self.checkpointer.restore(parallel.to_host(state), accept=_is_good)
@@ -265,9 +265,13 @@ class _Run:
         self.checkpointer.close()
         cause = self.preemption.requested or "SIGTERM"
         raise PreemptedError(
-            f"{cause} received: step {step} is saved in {self.workdir}; run the same command again "
+            f"{cause} received: step {step} is saved in {self._place()}; run the same command again "
             "to go on."
         )
+
+    def _place(self):
+        """The run's folder; beside process 0 `workdir` is one that nobody reads."""
+        return self.workdir if parallel.is_primary() else "process 0's workdir"
 
     def finish(self, step, state):
         self.checkpointer.close()
