@@ -265,8 +265,8 @@ class _Run:
         self.checkpointer.close()
         cause = self.preemption.requested or "SIGTERM"
         raise PreemptedError(
-            f"{cause} received: step {step} is saved in {self._place()}; run the same command again "
-            "to go on."
+            f"{cause} received: step {step} is saved in {self._place()}; run the same command "
+            "again to go on."
         )
 
     def _place(self):
