@@ -13,7 +13,7 @@ from configs import base, mnist_two_stage, stages
 
 def get_config(variant: str = "full"):
     c = mnist_two_stage.get_config()
-    c.optim.energy.learning_rate, c.optim.energy.cosine_decay_steps = 3e-4, 0
+    c.optim.energy.learning_rate = 3e-4
     attributes = (("class", 10), ("thickness", 3), ("slant", 3))
     # Slant without the bottom layer, which knows least of it.
     stages.control(c, attributes, layers=((), (), (2, 3)))

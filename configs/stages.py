@@ -38,6 +38,7 @@ def diffusion_on_small_images(c) -> None:
     """`diffusion` there: as many Langevin steps, 3 000 updates of 15, and 3 × 15 in a sample."""
     diffusion(c)
     _small(c, chain=15, step_size=0.0055, learning_rate=1e-3, num_steps=3_000)
+    c.optim.energy.cosine_decay_steps = c.train.num_steps
     c.model.energy.update(kind="plain", hidden=(200,), channels=32)
 
 
@@ -45,7 +46,7 @@ def _small(c, *, chain, step_size, learning_rate, num_steps):
     c.sampler.prior.num_steps, c.sampler.prior.step_size = chain, step_size
     c.eval.long_chain_steps = 10 * chain  # 2 500 at each level would take hours
     c.optim.energy.learning_rate = learning_rate
-    c.train.num_steps = c.optim.energy.cosine_decay_steps = num_steps
+    c.train.num_steps = num_steps
     c.train.ema_decay = 0.995
 
 
