@@ -6,6 +6,7 @@
   they lead to the page that shows the file; else to the file at the repository's address, where
   CITATION.cff (`repository-code`) or setup.cfg (`url`) has one; else, for a module, to its place
   in the API reference; else only their text is left.
+- Underscores are not emphasis.
 """
 
 import ast
@@ -13,6 +14,7 @@ import posixpath
 import re
 from pathlib import Path
 
+from markdown.extensions import Extension
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,6 +98,19 @@ def linked(markdown: str, page: str, base: str | None) -> str:
     parts = _FENCE.split(markdown)
     parts[::2] = [_LINK.sub(replaced, part) for part in parts[::2]]
     return "".join(parts)
+
+
+class PlainUnderscores(Extension):
+    """No emphasis by underscores, which formulas are full of: σ̄_t/σ̄_0 · σ²_{t+1}."""
+
+    def extendMarkdown(self, md):
+        md.delimiters.remove("_")
+
+
+def on_config(config):
+    """mkdocs: the settings before anything is read."""
+    config.markdown_extensions.append(PlainUnderscores())
+    return config
 
 
 def on_files(files, config):
