@@ -35,11 +35,8 @@ _FENCE = re.compile(r"(^```.*?^```[^\n]*$)", re.M | re.S)
 
 def api_pages() -> dict[str, str]:
     """Page → Markdown of the API reference."""
-    pages = {"api/index.md": _page("ebm_jax", PACKAGE, "Top level")}
-    for folder in sorted(path.parent for path in PACKAGE.rglob("__init__.py")):
-        if folder != PACKAGE:
-            pages[f"api/{folder.name}.md"] = _page(_module(folder), folder, folder.name)
-    return pages
+    folders = sorted(path.parent for path in PACKAGE.rglob("__init__.py"))
+    return {_page_of(folder): _page(folder) for folder in folders}
 
 
 def api_place(path: str) -> str | None:
@@ -135,12 +132,13 @@ def _page_of(folder: Path) -> str:
     return "api/index.md" if folder == PACKAGE else f"api/{folder.name}.md"
 
 
-def _page(package: str, folder: Path, title: str) -> str:
+def _page(folder: Path) -> str:
     """The package's docstring and what its __init__ defines, then its modules."""
     own = ast.parse((folder / "__init__.py").read_text("utf-8")).body
     named = [node.name for node in own if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     named = [name for name in named if not name.startswith("_")]
-    entries = [f"# {title}\n", _entry(package, f"members: [{', '.join(named)}]")]
+    members = f"members: [{', '.join(named)}]"
+    entries = [f"# {_module(folder)}\n", _entry(_module(folder), members, "show_root_heading: false")]
     for path in sorted(folder.glob("*.py")):
         if not path.name.startswith("__"):
             entries.append(_entry(_module(path)))
