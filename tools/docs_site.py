@@ -48,6 +48,8 @@ def api_place(path: str) -> str | None:
         return _page_of(place) if (place / "__init__.py").is_file() else None
     if place.suffix != ".py" or place.name == "__main__.py":
         return None
+    if place.name == "__init__.py":
+        return _page_of(place.parent)
     return f"{_page_of(place.parent)}#{_module(place)}"
 
 
@@ -76,19 +78,20 @@ def linked(markdown: str, page: str, base: str | None) -> str:
             return match[0]
         path, mark, anchor = target.partition("#")
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
+        for index in ("README.md", "index.md"):
+            if (ROOT / path / index).is_file():
+                path = posixpath.join(path, index)
+        module = api_place(path)
         if path.startswith("docs/"):
             place = path.removeprefix("docs/")
         elif path in OUTER_PAGES:
             place = OUTER_PAGES[path]
-        elif (ROOT / path).is_dir() and f"{path}/README.md" in OUTER_PAGES:
-            place = OUTER_PAGES[f"{path}/README.md"]
-        elif base and not (ROOT / path).is_dir():
+        elif base and (ROOT / path).is_file():
             return f"{picture}[{text}]({base}/blob/HEAD/{path}{mark}{anchor})"
-        elif (place := api_place(path)) is None:
-            return f"{picture}[{text}]({base}/tree/HEAD/{path})" if base else text
+        elif module is not None:
+            place, mark, anchor = module.partition("#")
         else:
-            mark = ""
-            anchor = ""
+            return f"{picture}[{text}]({base}/tree/HEAD/{path})" if base else text
         place = posixpath.relpath(place, posixpath.dirname(page) or ".")
         return f"{picture}[{text}]({place}{mark}{anchor})"
 
@@ -137,8 +140,9 @@ def _page(folder: Path) -> str:
     own = ast.parse((folder / "__init__.py").read_text("utf-8")).body
     named = [node.name for node in own if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     named = [name for name in named if not name.startswith("_")]
-    members = f"members: [{', '.join(named)}]"
-    entries = [f"# {_module(folder)}\n", _entry(_module(folder), members, "show_root_heading: false")]
+    name = _module(folder)
+    options = (f"members: [{', '.join(named)}]", "show_root_heading: false")
+    entries = [f"# {name}\n", _entry(name, *options)]
     for path in sorted(folder.glob("*.py")):
         if not path.name.startswith("__"):
             entries.append(_entry(_module(path)))

@@ -2,6 +2,8 @@
 
     python -m ebm_jax.reporting.results record --task fd_classifier --config configs/X.py RUN1 RUN2
     python -m ebm_jax.reporting.results render [--check]
+
+`record` reads finished runs, one per seed, into the results file; `render` makes the tables of it.
 """
 
 import argparse
