@@ -38,6 +38,21 @@ def test_snippets_say_what_comes_out(page, number, code):
     assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(code)))
 
 
+def test_times_are_those_of_the_readme():
+    """docs/reproducing.md has the least and the most minutes of a data set in README's table."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\w+) \|.*\[`(\w+)`\]\(configs/.*\| ([\d.]+) \|$", readme, re.M)
+    page = (DOCS / "reproducing.md").read_text("utf-8")
+    told = re.findall(r"^\| (.+) \| ([\d.]+) \(`(\w+)`\) \| ([\d.]+) \(`(\w+)`\) \|$", page, re.M)
+    assert len(told) == 4
+    for words, least, fastest, most, slowest in told:
+        name = {"MNIST": "mnist", "Fashion-MNIST": "fashion_mnist"}.get(words)
+        name = name or (re.search(r"`(\w+)`", words) or [None, words])[1]
+        minutes = {config: float(text) for data, config, text in rows if data == name}
+        assert (float(least), fastest) == min((m, config) for config, m in minutes.items())
+        assert (float(most), slowest) == max((m, config) for config, m in minutes.items())
+
+
 def nav():
     """The pages of mkdocs.yml's nav."""
     _, _, entries = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:\n")
