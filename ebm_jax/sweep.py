@@ -1,8 +1,8 @@
 """An ablation: one config at several values of one setting, and the table and plot of its results.
 
-python -m ebm_jax.sweep --config configs/X.py --workdir DIR --over sampler.prior.num_steps \
-    --values 15 30 60 [--seeds 0 1] [--task fd_classifier] [--baseline configs/Y.py] \
-    [--config.key=value …]
+    python -m ebm_jax.sweep --config configs/X.py --workdir DIR --over sampler.prior.num_steps
+        --values 15 30 60 [--seeds 0 1] [--task fd_classifier] [--baseline configs/Y.py]
+        [--config.key=value …]
 
 Every point is a run of its own below DIR; the same command goes on where it stopped.
 """

@@ -19,7 +19,7 @@ class Likelihood(NamedTuple):
     Attributes:
       num_outputs: image channels C → raw output channels the generator must produce.
       log_prob: (raw [B, H, W, num_outputs(C)], x [B, H, W, C]) → [B].
-      mean: raw → E[x] [B, H, W, C], in [-1, 1].
+      mean: raw → the mean of x, [B, H, W, C] in [-1, 1].
       sample: (keys [B], raw) → x [B, H, W, C], in [-1, 1].
     """
 

@@ -1,7 +1,9 @@
 """The tables of `docs/results.md` and the README from `docs/results.json`, as a command.
 
-python -m ebm_jax.reporting.results record --task fd_classifier --config configs/X.py RUN1 RUN2
-python -m ebm_jax.reporting.results render [--check]
+    python -m ebm_jax.reporting.results record --task fd_classifier --config configs/X.py RUN1 RUN2
+    python -m ebm_jax.reporting.results render [--check]
+
+`record` reads finished runs, one per seed, into the results file; `render` makes the tables of it.
 """
 
 import argparse
@@ -44,7 +46,7 @@ def record(
     """Adds the rows of finished runs to a results file, in the place of older ones.
 
     Args:
-      task: the evaluation task, as in eval/<task>.json.
+      task: the evaluation task, as in `eval/<task>.json`.
       config: the config file, as the README is to name it.
       workdirs: the runs' folders, one per seed.
       results: the results file, made when needed.
