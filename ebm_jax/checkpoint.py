@@ -7,6 +7,7 @@ and batches are functions of (seed, step), nothing else needs saving.
 
 import functools
 import logging
+import re
 import shutil
 import sys
 import warnings
@@ -181,7 +182,7 @@ class Checkpointer:
         abstract = _host(like)
         for step in filter(wanted, reversed(self.steps())):
             try:
-                shapes = self._read(step, shapes=ocp.args.JsonRestore())
+                shapes = dict(self._read(step, shapes=ocp.args.JsonRestore()))
             except Exception as error:
                 unreadable[step] = error
                 continue
@@ -248,5 +249,10 @@ def _host(like: Any) -> Any:
 
 
 def _first_line(error: BaseException) -> str:
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """What the error says, in one line; of TensorStore's long ones the system's reason alone."""
+    text = str(error).strip()
+    line = (text.splitlines() or [type(error).__name__])[0]
+    reason = re.search(r"\[OS error \d+: (?:E[A-Z]+ )?([^\]]+)\]", text)
+    if reason and len(line) > 120:
+        return reason[1]
     return line if len(line) <= 120 else f"{line[:120]}…"

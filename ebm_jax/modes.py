@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from clu import parameter_overview
 
-from ebm_jax import data, first_stage, methods, parallel, provenance
+from ebm_jax import companions, data, first_stage, methods, parallel, provenance
 from ebm_jax.cache import cache_root
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluate import evaluate
@@ -43,8 +43,9 @@ def run(mode: str, config: Any, workdir: str | None) -> None:
     parallel.initialise()
     if not parallel.is_primary():  # one process tells what all do
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-    validate(config)
-    modes[mode](config, workdir)
+    with companions.joined():
+        validate(config)
+        modes[mode](config, workdir)
 
 
 def _train(config, workdir):

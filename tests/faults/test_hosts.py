@@ -1,0 +1,72 @@
+"""One of two hosts dies: the other ends with a sentence, and both go on together.
+
+The hosts are two processes that JAX joins over TCP.
+"""
+
+import signal
+import socket
+import time
+
+import pytest
+
+from tests.faults.commands import SMALL, Process, assert_one_sentence
+from tests.test_train import assert_same_run
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
+
+SECONDS = 60  # in which a process must notice that the other is gone
+
+
+def start(workdir, configs=(SMALL, SMALL), **settings):
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    return [
+        Process(
+            workdir,
+            config,
+            environment={
+                "XLA_FLAGS": "--xla_force_host_platform_device_count=1 "
+                "--xla_cpu_collective_call_terminate_timeout_seconds=600",
+                "JAX_COORDINATOR_ADDRESS": f"localhost:{port}",
+                "JAX_NUM_PROCESSES": "2",
+                "JAX_PROCESS_ID": str(number),
+            },
+            **settings,
+        )
+        for number, config in enumerate(configs)
+    ]
+
+
+def complete(workdir, **settings):
+    """Runs both to the end and returns what process 0 printed."""
+    processes = start(workdir, **settings)
+    for code, errors in [process.end() for process in processes]:
+        assert code == 0, errors
+    return "".join(processes[0].output)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("undisturbed")
+    complete(workdir)
+    return workdir
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_killed_host_comes_back(tmp_path, undisturbed, gate, victim):
+    configs = [SMALL, SMALL]
+    configs[victim] = gate.config  # the other waits for it in the middle of a step
+    processes = start(tmp_path / "run", configs)
+    processes[victim].until(gate.reached)
+    time.sleep(0.5)
+    processes[victim].process.send_signal(signal.SIGKILL)
+    assert processes[victim].end()[0] == -signal.SIGKILL
+    began = time.monotonic()
+    code, errors = processes[1 - victim].end(2 * SECONDS)
+    assert time.monotonic() - began < SECONDS
+    assert code == 2, errors
+    assert_one_sentence(errors, "another of the 2 processes", "ended", "with the same command")
+    output = complete(tmp_path / "run")
+    assert "resuming from step 30" in output
+    assert_same_run(tmp_path / "run", undisturbed)
