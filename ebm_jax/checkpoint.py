@@ -7,6 +7,7 @@ and batches are functions of (seed, step), nothing else needs saving.
 
 import functools
 import logging
+import os
 import re
 import shutil
 import sys
@@ -21,6 +22,8 @@ import orbax.checkpoint as ocp
 
 from ebm_jax import parallel
 from ebm_jax.errors import ConfigError
+
+_PATIENCE = 10**9  # seconds that a save may take
 
 
 def _describe(state: Any) -> dict[str, str]:
@@ -76,6 +79,8 @@ class Checkpointer:
             max_to_keep=None if read_only else keep,
             create=not read_only and not alone,
             enable_async_checkpointing=True,
+            # By the wall clock, which may be set forward while a checkpoint is written.
+            async_options=ocp.AsyncOptions(timeout_secs=_PATIENCE),
             read_only=read_only,
             **alone,
         )
@@ -252,7 +257,7 @@ def _first_line(error: BaseException) -> str:
     """What the error says, in one line; of TensorStore's long ones the system's reason alone."""
     text = str(error).strip()
     line = (text.splitlines() or [type(error).__name__])[0]
-    reason = re.search(r"\[OS error \d+: (?:E[A-Z]+ )?([^\]]+)\]", text)
-    if reason and len(line) > 120:
-        return reason[1]
+    code = re.search(r"\[os_error_code='(\d+)'\]", text)
+    if code:
+        return os.strerror(int(code[1]))
     return line if len(line) <= 120 else f"{line[:120]}…"

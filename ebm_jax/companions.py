@@ -1,5 +1,6 @@
 """How one process of several ends: never without a sentence, never waiting for what is gone."""
 
+import atexit
 import contextlib
 import ctypes
 import os
@@ -45,6 +46,7 @@ def joined() -> Iterator[None]:
             ending.within_grace(1)
             raise
         ending.within_grace(ConfigError.exit_code)
+        ending.before_jax()
         raise ConfigError(_lost("the exchange with it failed")) from error
     except _TOGETHER as error:
         ending.expect(error.exit_code)
@@ -79,6 +81,10 @@ class _Ending:
         timer = threading.Timer(_GRACE, self._leave)
         timer.daemon = True
         timer.start()
+
+    def before_jax(self) -> None:
+        """At exit, once what is being saved is on disk, does not wait for the others at all."""
+        atexit.register(self._leave)  # what is registered last runs first
 
     def take_over_aborts(self) -> None:
         """Ends in place of JAX's abort.

@@ -177,5 +177,5 @@ def _read_json(path: Path) -> dict:
         return dict(json.loads(path.read_text()))
     except FileNotFoundError:
         return {}
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {}  # half-written by an interrupted run: the task runs again

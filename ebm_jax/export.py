@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from ebm_jax import methods, stored_config
+from ebm_jax.data.attributes import configured
 from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.methods import InferenceState, Samples
 from ebm_jax.reporting.files import write_bytes
@@ -62,6 +63,31 @@ def write_export(directory: str | Path, config: Any, step: int, state: Inference
         write_bytes(directory / name, content)
 
 
+def _check_shapes(state: InferenceState, method: methods.Method, config: Any) -> None:
+    """Raises ValueError unless the arrays are those of the method with this config."""
+    size, channels = config.data.image_size, config.data.channels
+    batch = {
+        "image": jax.ShapeDtypeStruct((1, size, size, channels), jnp.float32),
+        "label": jax.ShapeDtypeStruct((1,), jnp.int32),
+        "index": jax.ShapeDtypeStruct((1,), jnp.int32),
+    }
+    if named := configured(config.data):
+        batch["attributes"] = jax.ShapeDtypeStruct((1, len(named)), jnp.int32)
+    made = jax.eval_shape(method.init, jax.random.key(0), batch)
+    expected, found = (_shapes(tree) for tree in (methods.inference_state(made), state))
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise ValueError(
+                f"{name} is {found.get(name, 'absent')} and by its config.json "
+                f"{expected.get(name, 'absent')}"
+            )
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(p, simple=True, separator="/"): leaf.shape for p, leaf in leaves}
+
+
 def load(directory: str | Path) -> LoadedModel:
     """Loads an export (`WORKDIR/export`).
 
@@ -78,7 +104,9 @@ def load(directory: str | Path) -> LoadedModel:
         config = stored_config.read(directory)
         step = int(description["step"])
         state = InferenceState(**jax.tree.map(jnp.asarray, raw))
-        method = methods.compiled(methods.build(config))
+        built = methods.build(config)
+        _check_shapes(state, built, config)
+        method = methods.compiled(built)
     except FileNotFoundError as error:
         raise DataError(
             f"there is no export in '{directory}' ({Path(error.filename).name} is missing); give "

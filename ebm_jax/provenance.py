@@ -169,7 +169,7 @@ def _recorded(workdir: Path) -> dict:
         if not any((workdir / "checkpoints").glob("[0-9]*")):
             return {}
         wrong = "is missing"
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         wrong = "cannot be read"
     raise ConfigError(
         f"'{path}' {wrong}, and it alone says what run the folder holds; put a copy of it back, or "

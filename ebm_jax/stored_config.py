@@ -29,7 +29,7 @@ def get_config(folder: str) -> ml_collections.ConfigDict:
     """`read` for the flag --config: settings that are None take any value."""
     try:
         config = read(folder)
-    except (ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # JSON of any shape: ConfigDict refuses some keys with its own types
         raise ConfigError(
             f"'{folder}/{_FILE}' cannot be read; give the experiment: --config configs/X.py"
         ) from error

@@ -63,6 +63,28 @@ _NOT_NEGATIVE = (
     "sampler.prior.clip",
     "sampler.posterior.clip",
 )
+_TYPES = {
+    str: ("a text", ("method.name", "data.name", "data.train_split", "data.eval_split")),
+    int: (
+        "a whole number",
+        (
+            "seed",
+            "data.batch_size",
+            "data.image_size",
+            "data.channels",
+            "data.crop",
+            "data.prefetch",
+            "train.num_steps",
+            "train.warmup_steps",
+            "train.log_every",
+            "train.checkpoint_every",
+            "train.image_every",
+            "train.keep_checkpoints",
+            "train.steps_per_dispatch",
+            "train.accumulate",
+        ),
+    ),
+}
 _UNLIMITED = "stability."  # settings that may be infinite begin so
 _RANGES = {  # of every optimiser group
     "learning_rate": (lambda v: 0 <= v < float("inf"), "at least 0 and finite"),
@@ -82,11 +104,30 @@ _DISPATCHED = ("num_steps", "log_every", "checkpoint_every", "image_every")
 
 
 def validate(config: Any) -> None:
-    """Checks ranges and how durations fit together.
+    """Checks types, ranges and how durations fit together.
 
     Raises:
       ConfigError: names the setting, its value and what is allowed.
     """
+    try:
+        _check_types(config)
+        _check_values(config)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"the config lacks a setting, or has one of another type than configs/base.py "
+            f"({type(error).__name__}: {error}); compare the two."
+        ) from error
+
+
+def _check_types(config):
+    for kind, (words, names) in _TYPES.items():
+        for name in names:
+            value = _get(config, name)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise ConfigError(f"{name} is {value!r}; it must be {words}.")
+
+
+def _check_values(config):
     for name, value in flatten(config.to_dict(), ".").items():
         limited = not name.startswith(_UNLIMITED)
         if isinstance(value, float) and (math.isnan(value) or limited and math.isinf(value)):

@@ -100,7 +100,7 @@ def _folder(path, mode):
 def _decode(file):
     try:
         return decode_image(file.read_bytes(), channels=3)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and its own
         raise DataError(
             f"the image '{file}' cannot be read ({error}); mend or remove it."
         ) from error

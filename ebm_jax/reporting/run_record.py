@@ -26,7 +26,8 @@ class RunRecord(NamedTuple):
 
     @property
     def config(self) -> dict:
-        return self.info.get("config") or {}
+        found = self.info.get("config")
+        return found if isinstance(found, dict) else {}
 
     def setting(self, key: str, default=None):
         """A value of the config by its dotted name."""
@@ -57,7 +58,7 @@ def _read_json(path: Path, problems: list[str]) -> dict:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         problems.append(f"{path.parent.name}/{path.name} could not be read ({error}).")
         return {}
     if not isinstance(content, dict):

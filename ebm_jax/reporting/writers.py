@@ -29,8 +29,8 @@ def read_metrics(workdir: str | os.PathLike) -> list[dict]:
 
     Returns:
       One dict per line, in the order written, each with an int `step`; null stays None. No file
-      gives an empty list. Lines that are no such JSON are skipped: a run killed while writing
-      leaves half a line.
+      gives an empty list. Lines that are no such JSON are skipped (a run killed while writing
+      leaves half a line), and so are values that are neither numbers nor null.
     """
     path = Path(workdir) / METRICS_FILE
     if not path.exists():
@@ -39,11 +39,22 @@ def read_metrics(workdir: str | os.PathLike) -> list[dict]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(row, dict) and isinstance(row.get("step"), int):
-            rows.append(row)
+        if isinstance(row, dict) and _is_step(row.get("step")):
+            rows.append({name: value for name, value in row.items() if _is_metric(value)})
     return rows
+
+
+def _is_step(value) -> bool:
+    return isinstance(value, int) and 0 <= value < 2**63
+
+
+def _is_metric(value) -> bool:
+    """Whether `MetricWriter` writes such values."""
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    return value is None or isinstance(value, float)
 
 
 def _number(name: str, value) -> float | int | bool | None:

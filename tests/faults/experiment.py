@@ -26,7 +26,7 @@ def get_config(fault=""):
     c = tiny_config()
     c.train.num_steps = c.train.image_every = 60
     c.train.log_every = 5
-    c.eval.tasks = ("reconstruction",)
+    c.eval.tasks = ()
     return c
 
 

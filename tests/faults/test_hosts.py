@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from tests.faults.commands import SMALL, Process, assert_one_sentence
+from ebm_jax.checkpoint import Checkpointer
+from tests.faults.commands import SMALL, Gate, Process, assert_one_sentence
 from tests.test_train import assert_same_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
@@ -46,18 +47,11 @@ def complete(workdir, **settings):
     return "".join(processes[0].output)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("undisturbed")
-    complete(workdir)
-    return workdir
-
-
-@pytest.mark.parametrize("victim", [0, 1])
-def test_killed_host_comes_back(tmp_path, undisturbed, gate, victim):
+def kill(workdir, gate, victim):
+    """One of both is killed while the other waits for it in the middle of a step."""
     configs = [SMALL, SMALL]
-    configs[victim] = gate.config  # the other waits for it in the middle of a step
-    processes = start(tmp_path / "run", configs)
+    configs[victim] = gate.config
+    processes = start(workdir, configs)
     processes[victim].until(gate.reached)
     time.sleep(0.5)
     processes[victim].process.send_signal(signal.SIGKILL)
@@ -67,6 +61,25 @@ def test_killed_host_comes_back(tmp_path, undisturbed, gate, victim):
     assert time.monotonic() - began < SECONDS
     assert code == 2, errors
     assert_one_sentence(errors, "another of the 2 processes", "ended", "with the same command")
-    output = complete(tmp_path / "run")
-    assert "resuming from step 30" in output
-    assert_same_run(tmp_path / "run", undisturbed)
+
+
+def test_each_host_dies_once_and_comes_back(tmp_path):
+    run = tmp_path / "run"
+    kill(run, Gate(tmp_path / "first", 25), 1)
+    assert max(Checkpointer(run, read_only=True).steps()) == 20
+    kill(run, Gate(tmp_path / "second", 45), 0)
+    assert "resuming from step 40" in complete(run)
+    complete(tmp_path / "undisturbed")
+    assert_same_run(run, tmp_path / "undisturbed")
+
+
+def test_host_that_fails_alone_ends_the_other(tmp_path):
+    """With its own sentence and code, though the other waits for it."""
+    (tmp_path / "file").write_text("in the way of process 0 alone")
+    failing, waiting = start(tmp_path / "file")
+    code, errors = failing.end(2 * SECONDS)
+    assert code == 2, errors
+    assert_one_sentence(errors, "it is a file")
+    code, errors = waiting.end(2 * SECONDS)
+    assert code == 2, errors
+    assert_one_sentence(errors, "another of the 2 processes")
