@@ -5,6 +5,7 @@ first; one that cannot be read is set aside with a warning and an older one is u
 and batches are functions of (seed, step), nothing else needs saving.
 """
 
+import contextlib
 import functools
 import logging
 import os
@@ -54,6 +55,8 @@ def _ignore_late_reads() -> None:
 class Checkpointer:
     """Saves and restores the LoopStates of one workdir.
 
+    As a context it finishes what is being written when an error ends the work.
+
     Args:
       workdir: its `checkpoints/` folder is used, and created.
       keep: how many checkpoints stay.
@@ -85,6 +88,14 @@ class Checkpointer:
             **alone,
         )
         self._manager = ocp.CheckpointManager(self._directory, options=options)
+
+    def __enter__(self) -> "Checkpointer":
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        if isinstance(error, Exception):
+            with contextlib.suppress(ConfigError):  # `error` is what ends the run
+                self.wait()
 
     def save(self, step: int, state: Any) -> None:
         """Starts writing host arrays `state` as the checkpoint of `step`.

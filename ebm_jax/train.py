@@ -74,10 +74,10 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
     with contextlib.ExitStack() as stack:
         preemption = preemption or stack.enter_context(Preemption())
         stack.enter_context(workdirs.locked(workdir))
-        return _train(config, workdir, preemption)
+        return _train(config, workdir, preemption, stack)
 
 
-def _train(config: Any, workdir: Path, preemption: Preemption) -> int:
+def _train(config: Any, workdir: Path, preemption: Preemption, stack: contextlib.ExitStack) -> int:
     dataset = data.open_dataset(config.data, config.data.train_split)
     preview = data.open_dataset(config.data, config.data.eval_split)
     data.fill_in(config.data, dataset)
@@ -112,7 +112,7 @@ def _train(config: Any, workdir: Path, preemption: Preemption) -> int:
 
         return parallel.built_by_primary(build, like=(expected, None))
 
-    checkpointer = Checkpointer(workdir, config.train.keep_checkpoints)
+    checkpointer = stack.enter_context(Checkpointer(workdir, config.train.keep_checkpoints))
     run = _Run(config, workdir, method, checkpointer, preview, preemption)
     restored = checkpointer.restore(expected)
     step, host_state = restored or (0, initial()[0])
