@@ -10,7 +10,7 @@ from clu import parameter_overview
 
 from ebm_jax import companions, data, first_stage, methods, parallel, provenance
 from ebm_jax.cache import cache_root
-from ebm_jax.errors import ConfigError
+from ebm_jax.errors import ConfigError, UserError
 from ebm_jax.evaluate import evaluate
 from ebm_jax.preemption import Preemption
 from ebm_jax.reporting.summary import print_summary
@@ -45,7 +45,25 @@ def run(mode: str, config: Any, workdir: str | None) -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     with companions.joined():
         validate(config)
+        _check_build(config)
         modes[mode](config, workdir)
+
+
+def _check_build(config):
+    """Finds what the ranges of single settings do not: a group that is none, widths that are texts.
+
+    Raises:
+      ConfigError: the settings make no method.
+    """
+    try:
+        methods.build(config)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the first use of an odd value raises
+        raise ConfigError(
+            f"the settings make no '{config.method.name}' ({type(error).__name__}: {error}); "
+            "compare them with those of configs/base.py."
+        ) from error
 
 
 def _train(config, workdir):

@@ -164,7 +164,11 @@ def _recorded(workdir: Path) -> dict:
     """
     path = workdir / "config.json"
     try:
-        return dict(json.loads(path.read_text()))
+        found = dict(json.loads(path.read_text()))
+        kinds = {"config": dict, "changes": list, "commits": list}
+        if all(isinstance(found.get(name, kind()), kind) for name, kind in kinds.items()):
+            return found
+        wrong = "is no record of a run"
     except FileNotFoundError:
         if not any((workdir / "checkpoints").glob("[0-9]*")):
             return {}

@@ -47,7 +47,7 @@ def read_metrics(workdir: str | os.PathLike) -> list[dict]:
 
 
 def _is_step(value) -> bool:
-    return isinstance(value, int) and 0 <= value < 2**63
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def _is_metric(value) -> bool:
