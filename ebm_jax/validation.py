@@ -145,6 +145,8 @@ def _check_values(config):
             "cells to compute again, only 'nvae' has; use False."
         )
     for group, settings in config.optim.items():
+        if isinstance(settings, str | tuple) or settings is None:
+            raise ConfigError(f"optim.{group} is {settings!r}; it must be a group, or a number.")
         if hasattr(settings, "items") and settings.algorithm not in _ALGORITHMS:
             raise ConfigError(
                 f"optim.{group}.algorithm is '{settings.algorithm}'; use one of: "

@@ -28,7 +28,7 @@ SETTINGS = {  # of the configs in configs/
 
 
 class Process:
-    """A command under way; its output is read as it comes.
+    """A command under way; its output is read as it comes. It is killed when its test ends.
 
     Args:
       workdir: the run's folder.
@@ -37,6 +37,8 @@ class Process:
       environment: further variables.
       **settings: values of the config, with `__` for the dots of their names.
     """
+
+    started = []
 
     def __init__(self, workdir, config=QUICK, more=(), environment=None, **settings):
         given = {key.replace("__", "."): value for key, value in settings.items()}
@@ -54,6 +56,7 @@ class Process:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.append(self.process)
         self.readers = [
             threading.Thread(target=lines.extend, args=(stream,))
             for lines, stream in (

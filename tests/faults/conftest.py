@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tests.faults.commands import Gate
+from tests.faults.commands import Gate, Process
 
 
 def mount(*arguments):
@@ -13,6 +13,14 @@ def mount(*arguments):
         return subprocess.run(["mount", *arguments], capture_output=True).returncode == 0
     except FileNotFoundError:
         return False
+
+
+@pytest.fixture(autouse=True)
+def no_process_left():
+    """Ends what a failed test has left running."""
+    yield
+    while Process.started:
+        Process.started.pop().kill()
 
 
 @pytest.fixture

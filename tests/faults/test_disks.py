@@ -52,6 +52,7 @@ def test_read_only_in_the_middle(tmp_path, gate, read_only):
     run = tmp_path / "run"
     process = Process(run, gate.config)
     process.until(gate.reached)
+    process.until((run / "checkpoints" / "30").exists)
     end = read_only(run)
     gate.open()
     code, errors = process.end()
