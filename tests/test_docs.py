@@ -53,6 +53,20 @@ def test_times_are_those_of_the_readme():
         assert (float(most), slowest) == max((m, config) for config, m in minutes.items())
 
 
+def test_tests_of_faults_are_there():
+    """Every row of docs/faults.md names a test, every named one exists, and none is left out."""
+    page = (DOCS / "faults.md").read_text("utf-8")
+    rows = re.findall(r"^\| (?!.* \| test \|$).*", page, re.M)
+    named = [re.findall(r"\[`(test_\w+)`\]\(([\w./]+\.py)\)", row) for row in rows]
+    assert len(rows) > 25 and all(named)
+    named = {pair for pairs in named for pair in pairs}
+    for test, file in named:
+        assert f"\ndef {test}(" in (DOCS / file).read_text("utf-8"), f"{test} is not in {file}"
+    for path in (ROOT / "tests" / "faults").glob("test_*.py"):
+        for test in re.findall(r"^def (test_\w+)\(", path.read_text("utf-8"), re.M):
+            assert (test, f"../tests/faults/{path.name}") in named, f"add {test} to docs/faults.md"
+
+
 def nav():
     """The pages of mkdocs.yml's nav."""
     _, _, entries = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:\n")
