@@ -109,9 +109,17 @@ class Checkpointer:
             state=ocp.args.StandardSave(state), shapes=ocp.args.JsonSave(_describe(state))
         )
         try:
+            self._try_writing()
             self._manager.save(step, args=args, force=True)
         except Exception as error:  # Orbax and TensorStore raise many types
             raise self._unwritable(step, error) from error
+
+    def _try_writing(self):
+        """Raises OSError where Orbax's threads would wait five minutes for the folder of a save."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        probe = self._directory / f".writable.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
 
     def wait(self) -> None:
         """Blocks until every started save is on disk.
