@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from configs import digits_vae
 from ebm_jax import data
-from tests.test_train import tiny_config
 
 
 def get_config(fault=""):
@@ -23,9 +23,12 @@ def get_config(fault=""):
         _change_batches(lambda _, k: _wait(folder) if k == int(gate[1]) else None)
     elif fault:
         raise ValueError(f"there is no fault '{fault}'")
-    c = tiny_config()
+    c = digits_vae.get_config("quick")  # what is quickest to compile
+    c.data.batch_size = 16
+    c.model.generator.hidden = c.model.inference.hidden = (16,)
+    c.model.latent_sizes = (4,)
     c.train.num_steps = c.train.image_every = 60
-    c.train.log_every = 5
+    c.train.log_every, c.train.checkpoint_every = 5, 10
     c.eval.tasks = ()
     return c
 
