@@ -24,7 +24,7 @@ RUN = [
     "--config.train.ema_decay=0.0",  # so that the export holds the last parameters
     "--config.model.energy.zero_init=False",
     "--config.eval.tasks=('reconstruction',)",
-    "--config.eval.num_samples=24",
+    "--config.sample.num_images=24",
     # Adam hides a gradient that is off by a factor; SGD does not.
     *(f"--config.optim.{g}.algorithm=sgd" for g in ("generator", "inference", "prior", "energy")),
 ]
