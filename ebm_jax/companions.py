@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import jax
 
-from ebm_jax.errors import ConfigError, DivergedError, PreemptedError, UserError
+from ebm_jax.errors import ConfigError, DivergedError, PreemptedError, as_user_error
 
 _GRACE = 20.0  # seconds in which the others may end too, after this process has failed alone
 _TOGETHER = (PreemptedError, DivergedError)  # all processes end so, at the same step
@@ -52,8 +52,16 @@ def joined() -> Iterator[None]:
         ending.expect(error.exit_code)
         raise
     except BaseException as error:
-        ending.within_grace(error.exit_code if isinstance(error, UserError) else 1)
+        ending.within_grace(_code(error))
         raise
+
+
+def _code(error: BaseException) -> int:
+    """What the command line will exit with."""
+    try:
+        return as_user_error(error).exit_code
+    except BaseException:  # the error itself: a traceback is what it ends with
+        return 1
 
 
 def _lost(how: str) -> str:
