@@ -27,9 +27,17 @@ def sheared(columns_per_row, side=61):
 
 
 @pytest.mark.parametrize("width", [2, 3, 8])
-def test_thickness_of_a_long_bar_is_its_width(width):
+def test_thickness_of_a_long_bar_is_half_a_pixel_less_than_its_width(width):
     found = attributes.stroke_thickness(np.stack([bar(width), np.zeros_like(bar(1))]))
-    np.testing.assert_allclose(found, [width, 0.0], rtol=0.03)
+    np.testing.assert_allclose(found, [width - 0.5, 0.0], rtol=0.03)
+
+
+def test_a_faint_edge_is_little_thickness():
+    image = bar(4)
+    faint = image.copy()
+    faint[50:-50, [99, 104]] = 77
+    before, after = attributes.stroke_thickness(np.stack([image, faint]))
+    assert before < after < before + 0.4  # 0.6 with all brightness
 
 
 @pytest.mark.parametrize("shear", [-2, -1, 0, 1, 3])

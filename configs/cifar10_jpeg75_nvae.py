@@ -1,0 +1,11 @@
+"""Deep hierarchical VAE, three groups of two scales, on CIFAR-10 (as JPEG): a small backbone.
+
+TFDS_DATA_DIR=… EBM_JAX_INCEPTION=… \\
+python -m ebm_jax.main --config configs/cifar10_jpeg75_nvae.py --workdir runs/cifar10_jpeg75_nvae
+"""
+
+from configs import nvaes
+
+
+def get_config(variant: str = "full"):
+    return nvaes.finish(nvaes.on_small_photographs(), variant)
