@@ -3,6 +3,7 @@
 import re
 import shlex
 import statistics
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -119,37 +120,40 @@ def finished_run(workdir: str | Path, task: str, config: str) -> FinishedRun:
     return FinishedRun(record, evaluation, seed, command, commit, evaluated_at, values)
 
 
-def _first_difference(one, other, name: str = "") -> str | None:
-    """The dotted name of the first setting in which two configs differ."""
+def _first_difference(one, other, name: str = "", *, shared: bool = False) -> str | None:
+    """The dotted name of the first setting, with `shared` of those in both, that differs."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted({*one, *other}):
             inner = f"{name}.{key}" if name else key
             if key not in one or key not in other:
+                if shared:
+                    continue
                 return inner
-            found = _first_difference(one[key], other[key], inner)
+            found = _first_difference(one[key], other[key], inner, shared=shared)
             if found:
                 return found
         return None
     return None if one == other else name
 
 
-def _check_comparable(runs: list[FinishedRun]) -> None:
+def _check_comparable(runs: list[FinishedRun], several_commits: bool) -> None:
     first = runs[0]
     where = first.record.workdir
     for run in runs[1:]:
         here = run.record.workdir
         config = {**run.record.config, "seed": first.seed}
-        setting = _first_difference(first.record.config, config)
+        setting = _first_difference(first.record.config, config, shared=several_commits)
         if setting:
             raise ConfigError(f"Runs '{where}' and '{here}' differ in {setting}, not only in seed.")
         for what, one, other in (
             ("are from", first.commit, run.commit),
             ("were evaluated at", first.evaluation_commit, run.evaluation_commit),
         ):
-            if one != other:
+            if one != other and not several_commits:
                 raise ConfigError(
                     f"Runs '{where}' and '{here}' {what} different commits, {str(one)[:10]} and "
-                    f"{str(other)[:10]}."
+                    f"{str(other)[:10]}; if none between changed what is measured, give "
+                    "--several_commits."
                 )
         for key in SAME:
             if run.evaluation.get(key) != first.evaluation.get(key):
@@ -175,13 +179,18 @@ def _check_comparable(runs: list[FinishedRun]) -> None:
         raise ConfigError(f"The runs have seeds {seeds}; give each seed once.")
 
 
-def rows_of(workdirs: list[str | Path], task: str, config: str) -> list[dict]:
+def rows_of(
+    workdirs: list[str | Path], task: str, config: str, *, several_commits: bool = False
+) -> list[dict]:
     """The rows of results that runs of one config amount to.
 
     Args:
       workdirs: the runs' folders, one per seed.
       task: the evaluation task.
       config: the config file, as the README is to name it.
+      several_commits: whether runs may be of different commits, between which nothing changed that
+        is measured: the caller's word. Rows then name all of them, in the order of the seeds, and
+        settings that one of them does not know yet may be missing.
 
     Returns:
       One row per numeric variant: mean over runs, standard deviation over runs (ddof 1; of one run
@@ -192,7 +201,7 @@ def rows_of(workdirs: list[str | Path], task: str, config: str) -> list[dict]:
       ConfigError: a run is unfinished or untraceable, or the runs differ in more than their seed.
     """
     runs = sorted((finished_run(path, task, config) for path in workdirs), key=lambda r: r.seed)
-    _check_comparable(runs)
+    _check_comparable(runs, several_commits)
     first = runs[0]
     minutes = _mean([run.record.minutes for run in runs])
     seconds = _mean([run.evaluation.get("seconds") for run in runs])
@@ -217,12 +226,18 @@ def rows_of(workdirs: list[str | Path], task: str, config: str) -> list[dict]:
                 "hardware": first.record.info.get("hardware"),
                 "minutes": minutes,
                 "evaluation_minutes": None if seconds is None else seconds / 60,
-                "commit": first.commit,
-                "evaluation_commit": first.evaluation_commit,
+                "commit": _all_of(run.commit for run in runs),
+                "evaluation_commit": _all_of(run.evaluation_commit for run in runs),
                 "date": datetime.now(UTC).strftime("%Y-%m-%d"),
             }
         )
     return rows
+
+
+def _all_of(commits: Iterable[str | None]) -> str | None:
+    """ "a" where all are the same, "a, b" where not; None where one is."""
+    found = list(dict.fromkeys(commits))
+    return None if None in found else ", ".join(found)
 
 
 def _mean(values: list[float | None]) -> float | None:

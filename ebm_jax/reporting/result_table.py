@@ -94,11 +94,15 @@ def _minutes(row: dict) -> str:
     return trained if row["evaluation_minutes"] is None else f"{trained} + {evaluated}"
 
 
+def _short(commits: str) -> str:
+    return ", ".join(commit[:10] for commit in commits.split(", "))
+
+
 def _commits(row: dict) -> str:
-    text = f"commit {row['commit'][:10]}"
+    text = f"commit {_short(row['commit'])}"
     if row["evaluation_commit"] in (None, row["commit"]):
         return text
-    return f"{text}, evaluated at {row['evaluation_commit'][:10]}"
+    return f"{text}, evaluated at {_short(row['evaluation_commit'])}"
 
 
 def _heading(row: dict) -> str:

@@ -42,6 +42,8 @@ def record(
     workdirs: list[str],
     results: str | os.PathLike,
     paper: dict[str, float] | None = None,
+    *,
+    several_commits: bool = False,
 ) -> list[dict]:
     """Adds the rows of finished runs to a results file, in the place of older ones.
 
@@ -51,6 +53,7 @@ def record(
       workdirs: the runs' folders, one per seed.
       results: the results file, made when needed.
       paper: variant → the paper's number; without one the number recorded before stays.
+      several_commits: see `rows_of`.
 
     Returns:
       The new rows.
@@ -58,7 +61,7 @@ def record(
     Raises:
       ConfigError: a run is unfinished, or the runs are not one result.
     """
-    new = rows_of(workdirs, task, config)
+    new = rows_of(workdirs, task, config, several_commits=several_commits)
     unknown = sorted(set(paper or {}) - {row["variant"] for row in new})
     if unknown:
         variants = [row["variant"] for row in new]
@@ -84,6 +87,11 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--task", required=True)
     add.add_argument("--config", required=True)
     add.add_argument("--paper", type=_paper, action="append", metavar="VARIANT=VALUE", default=[])
+    add.add_argument(
+        "--several_commits",
+        action="store_true",
+        help="the runs are of several commits, between which nothing changed that is measured",
+    )
     add.add_argument("workdirs", nargs="+", metavar="RUN")
     for command in (draw, add):
         command.add_argument("--results", default="docs/results.json")
@@ -123,7 +131,10 @@ def main(arguments: list[str] | None = None) -> int:
             results, rows = Path(flags.results), read_rows(flags.results)
             pages = (Path(flags.readme), render_summary(rows)), (Path(flags.page), render(rows))
             return max([_render(*page, results, flags.check) for page in pages])
-        rows = record(flags.task, flags.config, flags.workdirs, flags.results, dict(flags.paper))
+        rows = record(
+            *(flags.task, flags.config, flags.workdirs, flags.results, dict(flags.paper)),
+            several_commits=flags.several_commits,
+        )
         print(f"Recorded {len(rows)} rows in {flags.results}.")
         return 0
     except UserError as error:

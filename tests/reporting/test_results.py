@@ -348,6 +348,24 @@ def test_runs_that_are_not_one_result_are_refused(
     assert not results.exists()
 
 
+def test_runs_of_several_commits_are_one_result_when_that_is_said(tmp_path, fake):
+    other, third = "fedcba9876543210", "89abcdef01234567"
+    config = fake.config(seed=2)
+    config["added_later"] = {"x": 1}
+    runs = [
+        fake.make_run(tmp_path / "a", result=fake.evaluation()),
+        fake.make_run(tmp_path / "b", config, fake.evaluation(), git_commit=other),
+    ]
+    results = tmp_path / "results.json"
+    rows = record("fd_classifier", "configs/x.py", runs, results, several_commits=True)
+    assert {row["commit"] for row in rows} == {f"{fake.COMMIT}, {other}"}
+    assert f"commit {fake.COMMIT[:10]}, {other[:10]};" in render(rows)
+    config["sampler"]["prior"]["step_size"] *= 2
+    runs[1] = fake.make_run(tmp_path / "c", config, fake.evaluation(), git_commit=third)
+    with pytest.raises(ConfigError, match="differ in sampler.prior.step_size"):
+        record("fd_classifier", "configs/x.py", runs, results, several_commits=True)
+
+
 def test_a_papers_number_needs_its_variant(tmp_path, fake):
     run = fake.make_run(tmp_path / "run", result=fake.evaluation())
     with pytest.raises(ConfigError, match="reconstruction"):
