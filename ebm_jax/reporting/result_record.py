@@ -136,13 +136,21 @@ def _first_difference(one, other, name: str = "", *, shared: bool = False) -> st
     return None if one == other else name
 
 
+def _but_seed(run: FinishedRun) -> dict:
+    """A run's settings, without its seed; its first stage by what it is, not where it was."""
+    settings = {key: value for key, value in run.record.config.items() if key != "seed"}
+    first_stage = run.record.info.get("first_stage")
+    if first_stage:
+        settings["train"] = settings["train"] | {"first_stage": first_stage["sha256"]}
+    return settings
+
+
 def _check_comparable(runs: list[FinishedRun], several_commits: bool) -> None:
     first = runs[0]
     where = first.record.workdir
     for run in runs[1:]:
         here = run.record.workdir
-        config = {**run.record.config, "seed": first.seed}
-        setting = _first_difference(first.record.config, config, shared=several_commits)
+        setting = _first_difference(_but_seed(first), _but_seed(run), shared=several_commits)
         if setting:
             raise ConfigError(f"Runs '{where}' and '{here}' differ in {setting}, not only in seed.")
         for what, one, other in (

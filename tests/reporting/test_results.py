@@ -366,6 +366,21 @@ def test_runs_of_several_commits_are_one_result_when_that_is_said(tmp_path, fake
         record("fd_classifier", "configs/x.py", runs, results, several_commits=True)
 
 
+def test_a_first_stage_is_compared_by_what_it_is(tmp_path, fake):
+    def stored(name, seed, folder, sha256):
+        config = fake.config(seed=seed)
+        config["train"]["first_stage"] = folder
+        stage = {"folder": f"/somewhere/{folder}", "sha256": sha256, "step": 5}
+        return fake.make_run(tmp_path / name, config, fake.evaluation(), first_stage=stage)
+
+    one, moved = stored("a", 1, "runs/x", "aa"), stored("b", 2, "pretrained/x", "aa")
+    other = stored("c", 2, "runs/x", "bb")
+    files = "fd_classifier", "configs/x.py"
+    assert record(*files, [one, moved], tmp_path / "r.json")[0]["seeds"] == [1, 2]
+    with pytest.raises(ConfigError, match="differ in train.first_stage"):
+        record(*files, [one, other], tmp_path / "r.json")
+
+
 def test_a_papers_number_needs_its_variant(tmp_path, fake):
     run = fake.make_run(tmp_path / "run", result=fake.evaluation())
     with pytest.raises(ConfigError, match="reconstruction"):
