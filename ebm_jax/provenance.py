@@ -121,8 +121,8 @@ def record_run(
 
 def _commits(previous: dict, commit: str, step: int, num_steps: int) -> list[dict[str, Any]]:
     """[{step, git_commit}] of the code that has trained a run; warns of another than before."""
-    if not step:
-        return [{"step": 0, "git_commit": commit}]
+    if not (step and previous):  # a process beside the first has a folder of its own, and no past
+        return [{"step": step, "git_commit": commit}]
     begun = [{"step": 0, "git_commit": previous.get("git_commit", "unknown")}]
     commits = previous.get("commits", begun)  # older records have none
     last = commits[-1]["git_commit"]

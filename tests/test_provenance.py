@@ -58,6 +58,15 @@ def test_a_run_that_goes_on_with_other_code_says_so(tmp_path, monkeypatch):
     assert record["commits"] == [{"step": 0, "git_commit": "c"}]
 
 
+def test_a_folder_without_a_past_is_no_other_code(tmp_path):
+    """That of a process beside the first one, in which nothing is kept."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        provenance.record_run(tiny_config(), tmp_path, 20)
+    commits = json.loads((tmp_path / "config.json").read_text())["commits"]
+    assert [entry["step"] for entry in commits] == [20]
+
+
 @pytest.mark.parametrize(
     "setting, value",
     [
