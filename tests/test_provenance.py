@@ -19,7 +19,7 @@ def test_record_of_a_run(tmp_path, monkeypatch):
     assert record["config"]["train"]["num_steps"] == 40
     assert record["config"]["model"]["latent_sizes"] == [4, 2]
     assert {"python", "jax", "flax", "optax", "orbax-checkpoint"} <= record["versions"].keys()
-    assert "CPU cores" in record["hardware"]
+    assert "CPU core" in record["hardware"]
     commit = record["git_commit"].removesuffix("-dirty")
     assert commit == "unknown" or (len(commit) == 40 and int(commit, 16))
 
