@@ -2,6 +2,8 @@
 
 TFDS_DATA_DIR=… EBM_JAX_INCEPTION=… \\
 python -m ebm_jax.main --config configs/cifar10_jpeg75_nvae.py --workdir runs/cifar10_jpeg75_nvae
+
+Not run yet.
 """
 
 from configs import nvaes

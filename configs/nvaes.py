@@ -82,6 +82,7 @@ def on_small_photographs() -> ml_collections.ConfigDict:
     c.model.latent_sizes = (4, 4, 4)
     c.model.generator.hidden = c.model.inference.hidden = (24,)
     c.eval.num_samples, c.eval.fid_features, c.eval.fid_reference = 1_000, 768, 1_000
+    c.train.num_steps = 3_000
     c.eval.tasks = ("fid", "reconstruction")
     return c
 
