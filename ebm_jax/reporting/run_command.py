@@ -17,8 +17,14 @@ def command_text(info: dict) -> str:
     command = info.get("command") or ""
     words = list(map(str, command)) if isinstance(command, list) else shlex.split(command)
     command = " ".join(map(_quoted, words))
-    folder = r"(--workdir[= ]|\.first_stage[= ])/\S*?([^/\s]+(?:/export)?)/?(?=\s|$)"
-    return re.sub(folder, r"\1runs/\2", command)
+    flags = r"(--workdir[= ]|\.first_stage[= ])(/\S+)"
+    return re.sub(flags, lambda found: found[1] + told_folder(found[2]), command)
+
+
+def told_folder(folder: str) -> str:
+    """An absolute folder of a run, or of its export, as others may have it: `runs/X[/export]`."""
+    parts = folder.rstrip("/").split("/")
+    return "/".join(["runs", *(parts[-2:] if parts[-1] == "export" else parts[-1:])])
 
 
 def _quoted(word: str) -> str:
