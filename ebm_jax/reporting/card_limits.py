@@ -85,4 +85,4 @@ def _of_chains(card, config) -> str:
     )
     if long > _FAR * short:
         return f"Its energy is for short chains alone: long ones leave the data ({told})."
-    return f"Of longer chains than those it learned with: {told}."
+    return f"Longer chains than those of its samples: {told}."
