@@ -82,6 +82,12 @@ def test_a_card_has_the_runs_own_facts_and_numbers(run, fake):
     assert card["limits"] is None and "/home/" not in json.dumps(card)
 
 
+def test_an_evaluation_by_the_training_command_is_no_second_one(run, fake):
+    origin = {"command": COMMAND, "git_commit": fake.COMMIT}
+    card = card_of(run({"origin": origin}, chains=CHAINS | {"origin": origin}))
+    assert card["evaluation_commits"] == [] and len(card["commands"]) == 1
+
+
 def test_a_task_without_numbers_is_left_out(run):
     found = card_of(run(chains={"ebm_prior": None, "gaussian_prior": None, "text": "no energy"}))
     assert {number["task"] for number in found["numbers"]} == {"fd_classifier"}
