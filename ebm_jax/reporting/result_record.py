@@ -1,7 +1,6 @@
 """From finished runs to rows of results; runs that cannot be one result are refused."""
 
 import re
-import shlex
 import statistics
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ebm_jax.errors import ConfigError
+from ebm_jax.reporting.run_command import command_text
 from ebm_jax.reporting.run_record import RunRecord, read_run
 from ebm_jax.reporting.tables import VARIANTS, is_number
 
@@ -33,27 +33,10 @@ def values_of(evaluation: dict) -> dict[str, float]:
     return {variant: float(value) for variant, value in named.items() if is_number(value)}
 
 
-def _command(info: dict) -> str:
-    """A command; of an absolute run's folder the last part is kept, the rest is the host's."""
-    command = info.get("command") or ""
-    words = list(map(str, command)) if isinstance(command, list) else shlex.split(command)
-    command = " ".join(map(_quoted, words))
-    folder = r"(--workdir[= ]|\.first_stage[= ])/\S*?([^/\s]+(?:/export)?)/?(?=\s|$)"
-    return re.sub(folder, r"\1runs/\2", command)
-
-
-def _quoted(word: str) -> str:
-    """As a person would: in double quotes what has single ones, rather than '"'"'."""
-    if "'" in word and not set(word) & set('"$`\\!'):
-        name, equals, value = word.partition("=")
-        return f'{name}="{value}"' if equals else f'"{word}"'
-    return shlex.quote(word)
-
-
 def _commands(record: RunRecord, task: str, evaluation: dict) -> str:
     """The run's command, and the evaluation's where it is a second one."""
-    trained = _command(record.info)
-    evaluated = _command(evaluation.get("origin") or {})
+    trained = command_text(record.info)
+    evaluated = command_text(evaluation.get("origin") or {})
     if not evaluated and task not in (record.setting("eval.tasks") or [task]):
         evaluated = f"{trained} --mode eval --config.eval.tasks=\"('{task}',)\""
     return trained if evaluated in ("", trained) else f"{trained} && {evaluated}"

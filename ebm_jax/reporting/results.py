@@ -13,27 +13,13 @@ from pathlib import Path
 
 from ebm_jax.errors import ConfigError, UserError
 from ebm_jax.reporting.files import write_text
+from ebm_jax.reporting.marked_page import page_with
 from ebm_jax.reporting.result_record import merge, rows_of
 from ebm_jax.reporting.result_rows import KEYS, read_rows, validate, write_rows
 from ebm_jax.reporting.result_summary import render_summary
 from ebm_jax.reporting.result_table import render
 
-__all__ = ["KEYS", "main", "page_with", "record", "render", "render_summary", "validate"]
-
-START, END = "<!-- results:start -->", "<!-- results:end -->"
-
-
-def page_with(text: str, table: str) -> str:
-    """A page's text with `table` between its markers.
-
-    Raises:
-      ConfigError: the markers are not there, each once and in order.
-    """
-    before, start, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not start or not end or START in rest or END in after:
-        raise ConfigError(f"A page of results needs one line '{START}' and, below it, one '{END}'.")
-    return f"{before}{START}\n{table}{END}{after}"
+__all__ = ["KEYS", "main", "record", "render", "render_summary", "validate"]
 
 
 def record(
@@ -102,7 +88,7 @@ def _render(path: Path, table: str, results: Path, check: bool) -> int:
     if not path.exists():
         raise ConfigError(f"There is no page '{path}'; run this in the repository's root.")
     text = path.read_text(encoding="utf-8")
-    wanted = page_with(text, table)
+    wanted = page_with(text, table, "results")
     if text == wanted:
         return 0
     if check:

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import pytest
 
 from ebm_jax.errors import ConfigError
+from ebm_jax.reporting.marked_page import page_with
 from ebm_jax.reporting.result_record import merge
 from ebm_jax.reporting.result_table import value_text
 from ebm_jax.reporting.results import (
     KEYS,
     main,
-    page_with,
     record,
     render,
     render_summary,
@@ -127,10 +127,10 @@ def test_the_table_is_grouped_and_ordered():
 
 
 def test_only_the_text_between_the_markers_changes():
-    assert page_with(README, "new\n") == README.replace("old", "new")
+    assert page_with(README, "new\n", "results") == README.replace("old", "new")
     for broken in ("# Title", README.replace("end", "stop"), README + README):
         with pytest.raises(ConfigError, match="page of results needs"):
-            page_with(broken, "new\n")
+            page_with(broken, "new\n", "results")
 
 
 def test_classes_that_were_left_out_are_columns():

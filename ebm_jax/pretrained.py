@@ -1,0 +1,215 @@
+"""A finished run as an export with a card, for others to load.
+
+    python -m ebm_jax.pretrained RUN --name digits_joint [--into pretrained] [--limits TEXT]
+    python -m ebm_jax.pretrained [--into pretrained] [--check]
+
+The first copies RUN/export to pretrained/digits_joint, draws samples of it, and writes its card and
+the table of all exports. The second makes cards and table again from the folders.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ebm_jax import stored_config
+from ebm_jax.errors import ConfigError, UserError, as_user_error
+from ebm_jax.export import PARAMETERS
+from ebm_jax.reporting.card_record import card_of
+from ebm_jax.reporting.files import write_json, write_text
+from ebm_jax.reporting.grids import save_grid
+from ebm_jax.reporting.model_card import PICTURE
+from ebm_jax.reporting.model_index import CARD, PAGE, pages_of
+from ebm_jax.reporting.run_command import told_folder
+from ebm_jax.sample import draw
+
+MOST_BYTES = 5_000_000  # of an export: what a repository can hold
+_PICTURE_BYTES = 30_000
+_PICTURED = (64, 36, 16, 4, 1)  # images, the first number whose picture is small enough
+
+
+def publish(
+    workdir: str | Path,
+    name: str,
+    into: str | Path = "pretrained",
+    limits: str | None = None,
+    replace: bool = False,
+) -> Path:
+    """Copies the export of a finished run into a folder of its own, with picture and card.
+
+    The folder appears whole or not at all.
+
+    Args:
+      workdir: the run's folder.
+      name: of the new folder: small letters, digits and underscores.
+      into: the folder of exports, made when needed.
+      limits: what the model is not for; by default what follows from its settings and numbers.
+      replace: whether an export of this name that this function made may be replaced.
+
+    Returns:
+      The new folder.
+
+    Raises:
+      ConfigError: the run is not finished or not traceable, the export is larger than 5 MB or not
+        of this run, or the folder exists.
+      DataError: the export cannot be read.
+    """
+    workdir, into = Path(workdir), Path(into)
+    _check_place(into, name, replace)
+    card = card_of(workdir, limits)
+    description = _checked_export(workdir / "export", workdir)
+    pages_of(into)  # an unreadable page is found before anything is written
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into, prefix=f".{name}.") as folder:
+        new = Path(folder) / name
+        new.mkdir()
+        shutil.copyfile(workdir / "export" / PARAMETERS, new / PARAMETERS)
+        _write_config(workdir / "export" / "config.json", description, new / "config.json")
+        card["picture"] = _write_picture(new)
+        write_json(new / CARD, {"name": name, **card})
+        write_text(new / PAGE, pages_of(new.parent)[new / PAGE])
+        if (into / name).exists():
+            (into / name).rename(Path(folder) / "replaced")
+        new.rename(into / name)
+    write_pages(into)
+    return into / name
+
+
+def write_pages(into: str | Path, check: bool = False) -> list[Path]:
+    """Makes the cards and the table of exports again.
+
+    Args:
+      into: the folder of exports.
+      check: to write nothing.
+
+    Returns:
+      The pages that differed.
+
+    Raises:
+      ConfigError: the folder's README.md has no place for the table, or JSON cannot be read.
+    """
+    differing = []
+    for page, text in pages_of(Path(into)).items():
+        if not page.exists() or page.read_text(encoding="utf-8") != text:
+            differing.append(page)
+            if not check:
+                write_text(page, text)
+    return differing
+
+
+def _check_place(into: Path, name: str, replace: bool) -> None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name):
+        raise ConfigError(f"--name is '{name}'; use small letters, digits and underscores.")
+    place = into / name
+    if not place.exists():
+        return
+    if not replace:
+        raise ConfigError(f"'{place}' exists; choose another --name, or give --replace.")
+    try:
+        held = json.loads((place / CARD).read_text(encoding="utf-8")).get("name")
+    except (OSError, ValueError, AttributeError):
+        held = None
+    if held != name:
+        raise ConfigError(
+            f"'{place}' is no export with a card that this command made for '{name}', so --replace "
+            "leaves it; choose another --name."
+        )
+
+
+def _checked_export(folder: Path, workdir: Path) -> dict[str, Any]:
+    """The export's config.json, if it is of the run and small enough."""
+    files = [folder / "config.json", folder / PARAMETERS]
+    missing = [path.name for path in files if not path.is_file()]
+    if missing:
+        raise ConfigError(
+            f"Run '{workdir}' has no export/{missing[0]}; run its command again, which exports."
+        )
+    size = sum(path.stat().st_size for path in files)
+    if size > MOST_BYTES:
+        raise ConfigError(
+            f"The export of run '{workdir}' has {size / 1e6:.1f} MB, and at most "
+            f"{MOST_BYTES / 1e6:.0f} MB may be kept here; give it away elsewhere."
+        )
+    try:
+        exported, run = (json.loads(p.read_text()) for p in (files[0], workdir / "config.json"))
+        same = exported["config"] == run["config"]
+        same = same and exported["step"] == run["config"]["train"]["num_steps"]
+    except (TypeError, ValueError, KeyError):
+        same = False
+    if not same:
+        raise ConfigError(
+            f"'{folder}' is not of the finished run beside it (other settings, another step, or "
+            "unreadable); run the training command again, which exports."
+        )
+    return exported
+
+
+def _write_config(source: Path, description: dict[str, Any], target: Path) -> None:
+    """A copy; an absolute first stage's host part, which is nobody's business, is left out."""
+    train = description["config"]["train"]
+    if not str(train.get("first_stage") or "").startswith("/"):
+        shutil.copyfile(source, target)
+        return
+    train["first_stage"] = told_folder(train["first_stage"])
+    write_text(target, json.dumps(description, indent=2))
+
+
+def _write_picture(export: Path) -> dict[str, int]:
+    """Samples of the export in `samples.png`: how many of them there was room for, and the seed."""
+    config = stored_config.read(export)
+    config.sample.num_images, config.sample.strip = _PICTURED[0], 0
+    images = draw(config, export).images
+    for count in _PICTURED:
+        save_grid(export / PICTURE, images[:count], value_range=tuple(config.data.range))
+        if (export / PICTURE).stat().st_size <= _PICTURE_BYTES:
+            break
+    return {"images": count, "seed": config.sample.seed}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ebm_jax.pretrained", allow_abbrev=False)
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a finished run's folder")
+    parser.add_argument("--name", help="of the new folder")
+    parser.add_argument("--into", default="pretrained", help="the folder of exports")
+    parser.add_argument("--limits", help="what the model is not for")
+    parser.add_argument("--replace", action="store_true", help="an export of the same name")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a page differs")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+      arguments: without the program's name; those of the process by default.
+
+    Returns:
+      The exit code: 0 done, 1 `--check` found a difference, else that of the error (see README).
+    """
+    flags = _parser().parse_args(arguments)
+    try:
+        if (flags.run is None) != (flags.name is None) or (flags.run and flags.check):
+            raise ConfigError(
+                "give a RUN and --name to add an export, or neither to make the pages again (or "
+                "--check them)."
+            )
+        if flags.run is None:
+            differing = write_pages(flags.into, flags.check)
+            for page in differing:
+                print(f"{page} {'differs from its folder' if flags.check else 'written'}")
+            return int(flags.check and bool(differing))
+        folder = publish(flags.run, flags.name, flags.into, flags.limits, flags.replace)
+        print(f"{folder}: read its README.md and look at its {PICTURE} before you commit it.")
+        return 0
+    except (UserError, OSError) as error:
+        ended = as_user_error(error)
+        print(f"error: {ended}", file=sys.stderr)
+        return ended.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
