@@ -68,12 +68,19 @@ def _check_build(config):
 
 def _train(config, workdir):
     with Preemption() as preemption:
-        dataset = data.open_dataset(config.data, config.data.train_split)
-        validate_with_data(config, dataset)
-        data.fill_in(config.data, dataset)
-        validate_method(config, methods.build(config))
+        _prepared(config)
         train(config, workdir, preemption)
         print_summary(evaluate(config, workdir, preemption, again=False), workdir)
+
+
+def _prepared(config):
+    """The training images and the method, once all that training and its tasks need is there."""
+    dataset = data.open_dataset(config.data, config.data.train_split)
+    validate_with_data(config, dataset)
+    data.fill_in(config.data, dataset)
+    method = methods.build(config)
+    validate_method(config, method)
+    return dataset, method
 
 
 def _evaluate(config, workdir):
@@ -89,9 +96,7 @@ def _draw(config, workdir):
 def _dry_run(config, _):
     """Everything up to the first step, and nothing written."""
     parallel.check_batch_size(config.data.batch_size, config.train.accumulate)
-    dataset = data.open_dataset(config.data, config.data.train_split)
-    data.fill_in(config.data, dataset)
-    method = methods.build(config)
+    dataset, method = _prepared(config)
     first_stage.check(config, method)
     first = first_stage.load(config, method).state if config.train.first_stage else None
     batch = data.make_batch(dataset, config.data, config.seed, 0)
