@@ -47,7 +47,7 @@ def test_tasks_and_settings_are_checked_before_any_work(tmp_path):
 def test_what_data_and_method_lack_is_said_before_training(tmp_path, mode):
     config = tiny_config()
     config.data.batch_size = 5_000
-    with pytest.raises(ConfigError, match="data.batch_size is 5000, more than the 1437 images"):
+    with pytest.raises(ConfigError, match="data.batch_size is 5000, more than the 1438 images"):
         modes.run(mode, config, str(tmp_path / "run"))
     config = tiny_config()
     config.eval.tasks = ("residual",)
