@@ -57,7 +57,7 @@ def test_own_error_keeps_its_sentence_and_code(after):
 
 def test_output_that_nobody_reads_holds_nothing_up():
     """Standard output is a closed pipe with something left to flush."""
-    closed = "r, w = os.pipe(); os.close(r); os.dup2(w, 1); sys.stdout.write('x')"
+    closed = "r, w = os.pipe(); os.close(r); sys.stdout = os.fdopen(w, 'w'); sys.stdout.write('x')"
     code, errors = run(f"{closed}; raise DataError('no data.')", after=STUCK)
     assert (code, errors) == (3, "error: no data.\n")
 
