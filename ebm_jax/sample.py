@@ -14,10 +14,10 @@ from ebm_jax.errors import ConfigError
 from ebm_jax.evaluate import open_context
 from ebm_jax.evaluation.chunks import padded
 from ebm_jax.evaluation.context import Context, recalibrated
+from ebm_jax.evaluation.control import ANY
 from ebm_jax.inference import on_all_devices
 from ebm_jax.reporting.grids import save_grid, save_png, strip
 
-_ANY = -1  # the value of an attribute that is not asked for
 _CHAINS = 8  # rows of the strip
 
 
@@ -287,4 +287,4 @@ def _values(context, wanted) -> np.ndarray | None:
             f"sample.attributes is {wanted.attributes}; give pairs of a name and a value, each "
             f"name once, there are: {there}."
         )
-    return np.array([asked.get(name, _ANY) for name, _ in known], np.int32)
+    return np.array([asked.get(name, ANY) for name, _ in known], np.int32)
