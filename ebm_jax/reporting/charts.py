@@ -1,4 +1,4 @@
-"""Charts of what is no curve of training, in the style of `curves`: bars, points, panels."""
+"""Charts of what is no curve of training, in the house style: bars, points, panels."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,10 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from sklearn.metrics import precision_recall_curve
 
-from ebm_jax.reporting.curves import (
+from ebm_jax.reporting.curves import band_of, draw_histograms
+from ebm_jax.reporting.house_style import (
     COLOURS,
     INK,
-    band_of,
-    draw_histograms,
     draw_legend,
     line_style,
     new_axes,
