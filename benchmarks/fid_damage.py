@@ -18,8 +18,8 @@ from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation.fid_protocol import fid, metric_name
 from ebm_jax.evaluation.frechet import moments
 from ebm_jax.evaluation.inception import open_extractor
-from ebm_jax.reporting.curves import COLOURS, INK, new_axes, render
 from ebm_jax.reporting.files import write_bytes
+from ebm_jax.reporting.house_style import COLOURS, INK, new_axes, render
 
 BLUR = (0.5, 1.0, 2.0)  # standard deviation in pixels
 NOISE = (0.05, 0.15, 0.3)  # standard deviation, pixels in [0, 1]

@@ -22,6 +22,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ebm_jax import parallel
+from ebm_jax import workdir as workdirs
 from ebm_jax.errors import ConfigError
 
 _PATIENCE = 10**9  # seconds that a save may take
@@ -109,17 +110,11 @@ class Checkpointer:
             state=ocp.args.StandardSave(state), shapes=ocp.args.JsonSave(_describe(state))
         )
         try:
-            self._try_writing()
+            # Orbax's threads would wait five minutes for a folder that cannot be written.
+            workdirs.check_writable(self._directory)
             self._manager.save(step, args=args, force=True)
         except Exception as error:  # Orbax and TensorStore raise many types
             raise self._unwritable(step, error) from error
-
-    def _try_writing(self):
-        """Raises OSError where Orbax's threads would wait five minutes for the folder of a save."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        probe = self._directory / f".writable.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
 
     def wait(self) -> None:
         """Blocks until every started save is on disk.
@@ -166,7 +161,7 @@ class Checkpointer:
 
         Raises:
           ConfigError: the checkpoint's shapes are not those of `like`, or there are checkpoints and
-            none can be read (only the one of step 0 is replaced silently: nothing is lost with it).
+            none can be read. (That of step 0 alone is set aside with a warning: nothing is lost.)
         """
         found, error = None, None
         try:

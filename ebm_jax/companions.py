@@ -106,10 +106,12 @@ class _Ending:
         ctypes.CDLL(None).signal(int(signal.SIGABRT), _callback)
 
     def _leave(self):
-        if self._sentence:
-            print(self._sentence, file=sys.stderr, flush=True)
-        sys.stdout.flush()
-        os._exit(self._code)
+        try:
+            if self._sentence:
+                print(self._sentence, file=sys.stderr, flush=True)
+            sys.stdout.flush()
+        finally:  # a closed pipe is no reason to stay
+            os._exit(self._code)
 
 
 _callback = None  # must outlive the context: C holds its address until the process ends

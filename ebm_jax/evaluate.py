@@ -18,10 +18,11 @@ from ebm_jax.evaluation import TASKS
 from ebm_jax.evaluation.context import Context
 from ebm_jax.inference import on_all_devices
 from ebm_jax.preemption import Preemption
+from ebm_jax.prerequisites import validate_method, validate_with_data
 from ebm_jax.reporting.files import write_json
 from ebm_jax.reporting.report import write_report
 from ebm_jax.training_step import empty_loop_state
-from ebm_jax.validation import validate, validate_method, validate_with_data
+from ebm_jax.validation import validate
 
 
 def open_context(

@@ -52,6 +52,9 @@ def write_export(directory: str | Path, config: Any, step: int, state: Inference
       config: the experiment's ConfigDict.
       step: training steps behind the parameters.
       state: host or device arrays.
+
+    Raises:
+      OSError: the folder cannot be written.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -94,10 +97,13 @@ def load(directory: str | Path) -> LoadedModel:
     Args:
       directory: holds `config.json` and `params.msgpack`.
 
+    Returns:
+      LoadedModel.
+
     Raises:
       DataError: the export is missing or unreadable.
     """
-    directory = Path(directory)
+    directory = Path(directory).expanduser()
     try:
         description = json.loads((directory / _CONFIG).read_text())
         raw = flax.serialization.msgpack_restore((directory / PARAMETERS).read_bytes())

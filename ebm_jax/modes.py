@@ -13,11 +13,12 @@ from ebm_jax.cache import cache_root
 from ebm_jax.errors import ConfigError, UserError
 from ebm_jax.evaluate import evaluate
 from ebm_jax.preemption import Preemption
+from ebm_jax.prerequisites import prepare
 from ebm_jax.reporting.summary import print_summary
 from ebm_jax.sample import sample
 from ebm_jax.train import train
 from ebm_jax.training_step import init_loop_state
-from ebm_jax.validation import validate, validate_method, validate_with_data
+from ebm_jax.validation import validate
 
 
 def run(mode: str, config: Any, workdir: str | None) -> None:
@@ -68,10 +69,7 @@ def _check_build(config):
 
 def _train(config, workdir):
     with Preemption() as preemption:
-        dataset = data.open_dataset(config.data, config.data.train_split)
-        validate_with_data(config, dataset)
-        data.fill_in(config.data, dataset)
-        validate_method(config, methods.build(config))
+        prepare(config)
         train(config, workdir, preemption)
         print_summary(evaluate(config, workdir, preemption, again=False), workdir)
 
@@ -89,9 +87,7 @@ def _draw(config, workdir):
 def _dry_run(config, _):
     """Everything up to the first step, and nothing written."""
     parallel.check_batch_size(config.data.batch_size, config.train.accumulate)
-    dataset = data.open_dataset(config.data, config.data.train_split)
-    data.fill_in(config.data, dataset)
-    method = methods.build(config)
+    dataset, method = prepare(config)
     first_stage.check(config, method)
     first = first_stage.load(config, method).state if config.train.first_stage else None
     batch = data.make_batch(dataset, config.data, config.seed, 0)

@@ -14,10 +14,10 @@ from ebm_jax.errors import ConfigError
 from ebm_jax.evaluate import open_context
 from ebm_jax.evaluation.chunks import padded
 from ebm_jax.evaluation.context import Context, recalibrated
+from ebm_jax.evaluation.control import ANY
 from ebm_jax.inference import on_all_devices
 from ebm_jax.reporting.grids import save_grid, save_png, strip
 
-_ANY = -1  # the value of an attribute that is not asked for
 _CHAINS = 8  # rows of the strip
 
 
@@ -47,7 +47,10 @@ class _Model(NamedTuple):
         return jax.random.fold_in(randomness.stream(key, f"sample/{name}"), self.wanted.seed)
 
     def draw(self, name: str, count: int, **options) -> Any:
-        """Samples of the prior, `keep_images` and the like as in `Method.sample`."""
+        """Samples of the prior, `keep_images` and the like as in `Method.sample`.
+
+        A model without an energy has the base prior alone, whatever `sample.prior` is.
+        """
         method, state = self.context.method, self.context.state
         prior = self.wanted.prior if method.has_energy else "gaussian"
         return method.sample(state, self.key(name), count, prior=prior, **options)
@@ -78,11 +81,15 @@ def draw(config: Any, folder: str | Path) -> Drawn:
     these values (ICML 2024); frozen layers then stay as they are along the chains.
 
     Args:
-      config: the experiment's ConfigDict.
+      config: the experiment's ConfigDict; what follows from the data is filled in.
       folder: a run with a checkpoint, or an export.
 
+    Returns:
+      `sample.num_images` images; image k is a function of the model, `sample.seed` and k.
+
     Raises:
-      ConfigError: there is no such model in the folder, or it cannot do what is asked.
+      ConfigError: there is no such model in the folder, it cannot do what is asked, or its images
+        are not finite.
       DataError: the export, or the data set of a run, cannot be read.
     """
     model = _open(config, Path(folder).expanduser())
@@ -96,8 +103,8 @@ def draw(config: Any, folder: str | Path) -> Drawn:
     bad = int((~np.isfinite(images)).any((1, 2, 3)).sum())
     if bad:
         raise ConfigError(
-            f"{bad} of {count} images are not finite: the chain's steps are too long; lower "
-            "sampler.prior.step_size, or take sample.prior 'gaussian'."
+            f"{bad} of {count} images are not finite: the chain's steps are too long, or the "
+            "model has diverged; lower sampler.prior.step_size, or try sample.prior 'gaussian'."
         )
     chains = _chains(model) if model.wanted.strip else None
     return Drawn(images, latents, chains, model.context.step)
@@ -106,8 +113,15 @@ def draw(config: Any, folder: str | Path) -> Drawn:
 def sample(config: Any, folder: str | Path) -> list[str]:
     """`draw`, written to `samples/` in the folder: samples.npz, a grid and, if asked, a strip.
 
+    Args:
+      config: the experiment's ConfigDict; the grid has `eval.grid` of the images.
+      folder: a run with a checkpoint, or an export.
+
     Returns:
       What was written, in sentences.
+
+    Raises:
+      ConfigError, DataError: as `draw`; or the folder cannot be written.
     """
     drawn = draw(config, folder)
     value_range = tuple(config.data.range)
@@ -215,7 +229,9 @@ def _chains(model: _Model) -> np.ndarray:
 
 def _check(wanted):
     if not (isinstance(wanted.num_images, int) and wanted.num_images > 0):
-        raise ConfigError(f"sample.num_images is {wanted.num_images}; it must be positive.")
+        raise ConfigError(
+            f"sample.num_images is {wanted.num_images}; it must be a positive whole number."
+        )
     if wanted.prior not in ("ebm", "gaussian"):
         raise ConfigError(f"sample.prior is '{wanted.prior}'; use 'ebm' or 'gaussian'.")
     for name in ("strip", "seed"):
@@ -256,15 +272,19 @@ def _values(context, wanted) -> np.ndarray | None:
             f"sample.prior is '{wanted.prior}' beside sample.attributes, which lead chains of the "
             "EBM prior; use 'ebm'."
         )
-    try:
-        asked = {str(name): int(value) for name, value in wanted.attributes}
-    except (TypeError, ValueError):
-        asked = {}
     sizes = dict(known)
-    if not asked or any(not 0 <= v < sizes.get(name, 0) for name, v in asked.items()):
+    try:
+        asked = dict(wanted.attributes)
+        good = len(asked) == len(wanted.attributes) and all(  # no name twice
+            isinstance(value, int) and 0 <= value < sizes.get(name, 0)
+            for name, value in asked.items()
+        )
+    except (TypeError, ValueError):  # no pairs
+        good = False
+    if not good:
         there = ", ".join(f"{name} 0 to {size - 1}" for name, size in known)
         raise ConfigError(
-            f"sample.attributes is {wanted.attributes}; give pairs of a name and a value, there "
-            f"are: {there}."
+            f"sample.attributes is {wanted.attributes}; give pairs of a name and a value, each "
+            f"name once, there are: {there}."
         )
-    return np.array([asked.get(name, _ANY) for name, _ in known], np.int32)
+    return np.array([asked.get(name, ANY) for name, _ in known], np.int32)

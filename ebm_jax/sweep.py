@@ -19,13 +19,13 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
-from ebm_jax import data, methods
 from ebm_jax.command_line import as_config_error
 from ebm_jax.errors import ConfigError, DivergedError, PreemptedError, UserError, as_user_error
 from ebm_jax.evaluation import TASKS
+from ebm_jax.prerequisites import prepare
 from ebm_jax.reporting.ablation import write_ablation
 from ebm_jax.reporting.files import write_json
-from ebm_jax.validation import validate, validate_with_data
+from ebm_jax.validation import validate
 
 
 class Point(NamedTuple):
@@ -172,8 +172,7 @@ def _check(point: Point, task: str) -> None:
     except Exception as error:  # absl and ml_collections raise many types; user files any
         raise as_config_error(error) from error
     validate(config)
-    validate_with_data(config, data.open_dataset(config.data, config.data.train_split))
-    methods.build(config)
+    prepare(config)
     if task not in config.eval.tasks:
         raise ConfigError(
             f"eval.tasks of {point.arguments[0]} is {tuple(config.eval.tasks)}, without the "

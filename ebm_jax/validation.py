@@ -3,10 +3,10 @@
 import math
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from ebm_jax.errors import ConfigError
-from ebm_jax.evaluation import CHECKS, JUDGED, LEAST, LONG, METHOD_NEEDS, NEEDED, TASKS
-from ebm_jax.evaluation.classifier import FEATURE_WIDTH
-from ebm_jax.evaluation.generation import is_judged
+from ebm_jax.evaluation import LEAST, LONG, NEEDED, TASKS
 from ebm_jax.reporting.tables import flatten
 
 _POSITIVE = (
@@ -104,7 +104,10 @@ _DISPATCHED = ("num_steps", "log_every", "checkpoint_every", "image_every")
 
 
 def validate(config: Any) -> None:
-    """Checks types, ranges and how durations fit together.
+    """Checks types, ranges and how settings fit together.
+
+    Args:
+      config: the experiment's ConfigDict.
 
     Raises:
       ConfigError: names the setting, its value and what is allowed.
@@ -112,6 +115,10 @@ def validate(config: Any) -> None:
     try:
         _check_types(config)
         _check_values(config)
+        _check_model(config)
+        _check_optimisers(config)
+        _check_training(config.train)
+        _check_evaluation(config)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"the config lacks a setting, or has one of another type than configs/base.py "
@@ -139,29 +146,56 @@ def _check_values(config):
     for name in _NOT_NEGATIVE:
         if not _get(config, name) >= 0:
             raise ConfigError(f"{name} is {_get(config, name)}; it must not be negative.")
+
+
+def _check_model(config):
     if config.train.remat and config.model.generator.kind != "nvae":
         raise ConfigError(
             f"train.remat is True, but model.generator.kind '{config.model.generator.kind}' has no "
             "cells to compute again, only 'nvae' has; use False."
         )
+    dtypes = {"compute_dtype": config.compute_dtype}
+    for part, settings in _groups(config.model).items():
+        if settings.get("compute_dtype"):  # else that of all
+            dtypes[f"model.{part}.compute_dtype"] = settings.compute_dtype
+        for name in ("hidden", "latent_hidden"):
+            if not _are_widths(settings.get(name, ())):
+                raise ConfigError(
+                    f"model.{part}.{name} is {settings[name]}; widths are positive whole numbers."
+                )
+    for name, value in dtypes.items():
+        if value not in ("float32", "bfloat16"):
+            raise ConfigError(f"{name} is '{value}'; use 'float32' or 'bfloat16'.")
+    sizes = tuple(config.model.latent_sizes)
+    if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ConfigError(
+            f"model.latent_sizes is {sizes}; give one positive whole number per layer, bottom "
+            "first."
+        )
+
+
+def _check_optimisers(config):
     for group, settings in config.optim.items():
         if isinstance(settings, str | tuple) or settings is None:
             raise ConfigError(f"optim.{group} is {settings!r}; it must be a group, or a number.")
-        if hasattr(settings, "items") and settings.algorithm not in _ALGORITHMS:
+    for group, settings in _groups(config.optim).items():
+        if settings.algorithm not in _ALGORITHMS:
             raise ConfigError(
                 f"optim.{group}.algorithm is '{settings.algorithm}'; use one of: "
                 f"{', '.join(_ALGORITHMS)}."
             )
-        for key, (allowed, what) in _RANGES.items() if hasattr(settings, "items") else ():
+        for key, (allowed, what) in _RANGES.items():
             if settings[key] is not None and not allowed(settings[key]):
                 raise ConfigError(f"optim.{group}.{key} is {settings[key]}; it must be {what}.")
-        if hasattr(settings, "items") and 0 < settings.linear_decay_steps < config.train.num_steps:
+        if 0 < settings.linear_decay_steps < config.train.num_steps:
             raise ConfigError(
                 f"optim.{group}.linear_decay_steps is {settings.linear_decay_steps}, after which "
                 f"nothing would learn until step {config.train.num_steps} of train.num_steps; set "
                 "it to that, or to 0 for a constant rate."
             )
-    train = config.train
+
+
+def _check_training(train):
     for name in _DISPATCHED:
         if train[name] % train.steps_per_dispatch:
             raise ConfigError(
@@ -170,37 +204,22 @@ def _check_values(config):
             )
     if not 0 <= train.ema_decay < 1:
         raise ConfigError(f"train.ema_decay is {train.ema_decay}; it must be in [0, 1).")
-    if config.eval.last_checkpoints > train.keep_checkpoints:
+
+
+def _check_evaluation(config):
+    if config.eval.last_checkpoints > config.train.keep_checkpoints:
         raise ConfigError(
             f"eval.last_checkpoints is {config.eval.last_checkpoints}, but the run keeps "
-            f"{train.keep_checkpoints}; lower it, or train with a larger train.keep_checkpoints."
+            f"{config.train.keep_checkpoints}; lower it, or train with a larger "
+            "train.keep_checkpoints."
         )
     if config.eval.likelihood_simulated > config.eval.partition_chains:
         raise ConfigError(
             f"eval.likelihood_simulated is {config.eval.likelihood_simulated}, but images are "
             f"simulated from the {config.eval.partition_chains} eval.partition_chains; raise those."
         )
-    dtypes = {"compute_dtype": config.compute_dtype}
-    for part, settings in config.model.items():
-        if "compute_dtype" in getattr(settings, "keys", tuple)():
-            dtypes[f"model.{part}.compute_dtype"] = settings.compute_dtype
-    for name, value in dtypes.items():
-        if value not in ("float32", "bfloat16") and (value or name == "compute_dtype"):
-            raise ConfigError(f"{name} is '{value}'; use 'float32' or 'bfloat16'.")
-    for part, settings in config.model.items():
-        for name in ("hidden", "latent_hidden"):
-            if not _are_widths(getattr(settings, "get", dict().get)(name, ())):
-                raise ConfigError(
-                    f"model.{part}.{name} is {settings[name]}; widths are positive whole numbers."
-                )
-    sizes = tuple(config.model.latent_sizes)
-    if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
-        raise ConfigError(
-            f"model.latent_sizes is {sizes}; give one positive whole number per layer, bottom "
-            "first."
-        )
     for task in config.eval.tasks:
-        _validate_task(config, task)
+        _check_task(config, task)
 
 
 def _are_widths(value: Any) -> bool:
@@ -210,7 +229,7 @@ def _are_widths(value: Any) -> bool:
     return isinstance(value, int) and value > 0
 
 
-def _validate_task(config, task):
+def _check_task(config, task):
     if task not in TASKS:
         raise ConfigError(f"eval.tasks names '{task}'; known tasks: {', '.join(sorted(TASKS))}.")
     setting, why = NEEDED.get(task, (None, ""))
@@ -229,65 +248,13 @@ def _validate_task(config, task):
         )
 
 
-def validate_with_data(config: Any, dataset: Any) -> None:
-    """Checks that batch and tasks suit this data set: better before training than after.
-
-    Args:
-      config: the experiment's config.
-      dataset: its training images.
-
-    Raises:
-      ConfigError: a task needs what the data set lacks or more samples than the config draws, or
-        the batch is larger than the data set.
-    """
-    if config.data.batch_size > dataset.num_examples:
-        raise ConfigError(
-            f"data.batch_size is {config.data.batch_size}, more than the {dataset.num_examples} "
-            f"images of '{dataset.name}'; use a smaller one."
-        )
-    for task in config.eval.tasks:
-        if task in CHECKS:
-            CHECKS[task](config, dataset)
-    judged = is_judged(dataset)
-    if "fd_classifier" in config.eval.tasks and not judged:
-        raise ConfigError(
-            f"eval.tasks names fd_classifier, which needs grey images with labels, but "
-            f"'{dataset.name}' has {dataset.num_classes} classes and {dataset.image_shape[-1]} "
-            "channels; leave it out, e.g. --config.eval.tasks=\"('chains', 'reconstruction')\"."
-        )
-    for task, setting in JUDGED.items():
-        count = config.eval[setting] if task in config.eval.tasks else None
-        if judged and count is not None and count <= FEATURE_WIDTH:
-            raise ConfigError(
-                f"eval.{setting} is {count}, but task {task} needs at least {FEATURE_WIDTH + 1} "
-                "samples for a covariance of full rank."
-            )
-
-
-def validate_method(config: Any, method: Any) -> None:
-    """Checks that the method has what the tasks are about.
-
-    Args:
-      config: the experiment's config.
-      method: its Method.
-
-    Raises:
-      ConfigError: names the task and what the method lacks.
-    """
-    for task in config.eval.tasks:
-        for attribute, words in METHOD_NEEDS.get(task, {}).items():
-            if not getattr(method, attribute):
-                raise ConfigError(
-                    f"eval.tasks names {task}, but method '{method.name}' {words}; leave it out."
-                )
-    if config.eval.recalibration_batches and method.recalibrate is None:
-        raise ConfigError(
-            f"eval.recalibration_batches is {config.eval.recalibration_batches}, but method "
-            f"'{method.name}' has no statistics to take anew before sampling; use 0."
-        )
+def _groups(config: Any) -> dict[str, Any]:
+    """The settings that are groups of settings."""
+    return {name: value for name, value in config.items() if isinstance(value, ConfigDict)}
 
 
 def _get(config: Any, name: str) -> Any:
+    """A setting by its dotted name."""
     for part in name.split("."):
         config = config[part]
     return config

@@ -22,16 +22,27 @@ def prepare(workdir: str | Path) -> Path:
     """
     path = Path(workdir).expanduser().resolve()
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".writable.{os.getpid()}"
-        probe.write_text("yes")
-        probe.unlink()
+        check_writable(path)
     except OSError as error:
         reason = "it is a file" if path.is_file() else error.strerror
         raise ConfigError(
             f"the workdir '{path}' cannot be written ({reason}); choose another --workdir."
         ) from error
     return path
+
+
+def check_writable(folder: Path) -> None:
+    """Creates the folder and writes a byte in it, which a full disk or quota refuses too.
+
+    Raises:
+      OSError: it cannot be created or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".writable.{os.getpid()}"
+    try:
+        probe.write_bytes(b"x")
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def output(workdir: str | Path) -> Path:

@@ -46,6 +46,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--workdir", default="", help="the run's folder, below --mount")
     parser.add_argument("--claim", default="", help="the volume's PersistentVolumeClaim")
     parser.add_argument("--mount", default="/runs", help="where the volume is mounted")
+    parser.add_argument("--data", default="", help="prepared tfds data sets, below --mount")
     parser.add_argument("--namespace", default="", help="if not kubectl's own")
     parser.add_argument("--hosts", type=int, default=1, help="one process on each")
     parser.add_argument("--gpus", type=int, default=0, help="of each host")
@@ -88,6 +89,11 @@ def _wrong(options: argparse.Namespace) -> str | None:
         return (
             f"--workdir is '{options.workdir}', which is not below the volume's --mount "
             f"'{options.mount}' and would be lost with the pod; use {options.mount}/NAME."
+        )
+    if options.data and PurePosixPath(options.mount) not in PurePosixPath(options.data).parents:
+        return (
+            f"--data is '{options.data}', which is not below the volume's --mount "
+            f"'{options.mount}'; put the data sets on the volume and use {options.mount}/NAME."
         )
     for name, least in (("hosts", 1), ("gpus", 0), ("tpus", 0)):
         if getattr(options, name) < least:

@@ -14,7 +14,8 @@ case $accelerator in
     ;;
 esac
 
-is_new_enough() { "$1" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+# Without ensurepip, as Debian's Python without python3-venv is, no venv can be made.
+is_new_enough() { "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
 interpreter=""
 for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python}; do
@@ -24,7 +25,8 @@ for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python}; do
   fi
 done
 if [ -z "$interpreter" ]; then
-  echo "error: no Python >= 3.11 with venv found; install one or set PYTHON=/its/path." >&2
+  echo "error: no Python >= 3.11 with venv and ensurepip found; install one (on Debian and Ubuntu" \
+    "python3-venv too) or set PYTHON=/its/path." >&2
   exit 2
 fi
 

@@ -29,6 +29,7 @@ parse_options "name zone accelerator version project config workdir env attempts
 need name "give the TPU VM a name"
 need zone "give the zone of the TPU VM, e.g. us-west4-a"
 need_number attempts
+[[ $pause =~ ^[0-9]+$ ]] || fail "--pause is '$pause'; use a whole number of seconds."
 [[ $name =~ ^[a-z]([-a-z0-9]*[a-z0-9])?$ ]] ||
   fail "--name is '$name'; use lower-case letters, digits and dashes, a letter first."
 [ -n "$dry_run" ] || command -v gcloud >/dev/null ||
@@ -142,6 +143,7 @@ train() {
       READY | ACTIVE) ;;
       "") create || code=$? ;;
       CREATING | STARTING | ACCEPTED | PROVISIONING | WAITING_FOR_RESOURCES)
+        attempt=$((attempt - 1)) # to wait is no attempt: a queued TPU may come after days
         sleep "$pause"
         continue
         ;;

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 SCRIPT = """
-import ctypes, sys, threading, time
+import ctypes, os, sys, threading, time
 import jax
 from ebm_jax import companions
 from ebm_jax.errors import DataError, UserError
@@ -53,6 +53,13 @@ def test_lost_companion(work, after):
 @pytest.mark.parametrize("after", [STUCK, ABORT], ids=["stuck", "aborted"])
 def test_own_error_keeps_its_sentence_and_code(after):
     assert run("raise DataError('no data.')", after=after) == (3, "error: no data.\n")
+
+
+def test_output_that_nobody_reads_holds_nothing_up():
+    """Standard output is a closed pipe with something left to flush."""
+    closed = "r, w = os.pipe(); os.close(r); sys.stdout = os.fdopen(w, 'w'); sys.stdout.write('x')"
+    code, errors = run(f"{closed}; raise DataError('no data.')", after=STUCK)
+    assert (code, errors) == (3, "error: no data.\n")
 
 
 @pytest.mark.parametrize("count, text", [(1, "Gloo failed"), (2, "INVALID_ARGUMENT: a mistake")])

@@ -56,6 +56,17 @@ def test_no_python(checkout):
     assert not (checkout / ".venv").exists()
 
 
+def test_python_that_can_make_no_venv(checkout):
+    """Debian's without python3-venv: it has venv and no ensurepip."""
+    python = checkout / "python"
+    python.write_text('#!/bin/sh\ncase "$2" in *ensurepip*) exit 1 ;; esac\n')
+    python.chmod(0o755)
+    result = run(checkout, PYTHON=str(python))
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: no Python >= 3.11 with venv and ensurepip found;")
+    assert result.stderr.count("\n") == 1 and not (checkout / ".venv").exists()
+
+
 def test_what_is_installed_is_what_setup_cfg_allows():
     """Each pin of requirements.txt satisfies the range of setup.cfg."""
     import configparser

@@ -77,6 +77,7 @@ def launch(checkout, *arguments, **variables):
         (["run", RUN[2]], "--config is missing; give an experiment"),
         (["run", RUN[2], "--config=no.py"], "the config 'no.py' is not a file"),
         (["build", "--accelerator=abacus"], "--accelerator is 'abacus'; use cuda, tpu or cpu."),
+        ([*RUN, "--data=/nowhere"], "--data is '/nowhere', which is no folder; name one that is."),
         (["build", "--engine=steam"], "--engine is 'steam'; use docker or podman."),
     ],
 )
@@ -85,6 +86,15 @@ def test_bad_usage_is_a_sentence(checkout, arguments, said):
     assert result.returncode == 2 and not (checkout / "calls").exists()
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert said in result.stderr
+
+
+def test_data_sets_are_mounted_read_only(checkout):
+    (checkout / "sets").mkdir()
+    assert launch(checkout, *RUN, "--data=sets").returncode == 0
+    words = (checkout / "calls").read_text().split()
+    assert f"--volume={checkout}/sets:/data:ro" in words and "--env=TFDS_DATA_DIR=/data" in words
+    launch(checkout, *RUN)
+    assert "/data" not in (checkout / "calls").read_text().splitlines()[-1]
 
 
 @pytest.mark.parametrize("engine", ["docker", "podman"])

@@ -21,7 +21,13 @@ NEEDED = {
 }
 GPUS = ["--hosts=2", "--gpus=8"]
 TPUS = ["--hosts=4", "--tpus=4", "--tpu_type=tpu-v5-lite-podslice", "--tpu_topology=4x4"]
-KINDS = {"cpu": [], "gpu": ["--gpus=1"], "gpus": GPUS, "tpus": TPUS, "named": ["--namespace=ml"]}
+KINDS = {
+    "cpu": [],
+    "gpu": ["--gpus=1"],
+    "gpus": GPUS,
+    "tpus": TPUS,
+    "named": ["--namespace=ml", "--data=/runs/tfds"],
+}
 
 
 def run(*arguments, needed=NEEDED, **environment):
@@ -109,6 +115,11 @@ def test_one_host_meets_nobody():
     assert not {name for name in variables if name.startswith("JAX_") and "LOCAL" not in name}
 
 
+def test_data_sets_are_on_the_volume():
+    assert environment_of(rendered("--data=/runs/tfds"))["TFDS_DATA_DIR"] == "/runs/tfds"
+    assert "TFDS_DATA_DIR" not in environment_of(rendered())
+
+
 def test_accelerators():
     gpus, tpus = rendered(*GPUS), rendered(*TPUS)
     assert container_of(gpus)["resources"]["limits"] == {"nvidia.com/gpu": 8}
@@ -162,6 +173,10 @@ def test_flags_arrive_as_they_are():
         ({"--name": "a" * 43}, "use at most 42"),
         ({"--config": "configs/no.py"}, "the config 'configs/no.py' is not a file"),
         ({"--workdir": "runs/digits"}, "'runs/digits', which is not below the volume's --mount"),
+        (
+            {"--data": "/tfds"},
+            "--data is '/tfds', which is not below the volume's",
+        ),
         ({"--hosts": "0"}, "--hosts is 0; use 1 or more."),
         ({"--hosts": "two"}, "argument --hosts: invalid int value: 'two'"),
         ({"--gpus": "1", "--tpus": "1"}, "--gpus is 1 and --tpus is 1; use one of them."),

@@ -91,6 +91,7 @@ def calls(checkout):
         (["run", *NAMED, RUN[0]], "--workdir is missing; give a folder"),
         (["run", *NAMED, "--config=configs/no.py", "--workdir=x"], "'configs/no.py' is not a file"),
         (["train", *NAMED, *MADE, *RUN, "--attempts=0"], "--attempts is '0'; use a positive"),
+        (["train", *NAMED, *MADE, *RUN, "--pause=soon"], "--pause is 'soon'; use a whole number"),
     ],
 )
 def test_bad_usage_is_a_sentence(checkout, arguments, said):
@@ -248,6 +249,15 @@ def test_queued(checkout):
     assert calls(checkout) == ["list", "create", "list", "list", "list", *SETUP, "run"]
     text = (checkout / "calls").read_text()
     assert "queued-resources create tpu --node-id=tpu" in text and "--runtime-version=" in text
+
+
+def test_a_tpu_that_is_being_made_is_waited_for_longer_than_the_attempts(checkout):
+    """The command was stopped in the queue and started again."""
+    answers(checkout, state=[*["WAITING_FOR_RESOURCES"] * 4, "CREATING", "ACTIVE"])
+    wait = ["--pause=0", "--queued", "--attempts=1"]
+    result = launch(checkout, "train", *NAMED, *MADE, *RUN, *wait)
+    assert result.returncode == 0, result.stderr
+    assert calls(checkout) == [*["list"] * 6, *SETUP, "run"]
 
 
 def test_a_queued_request_that_failed(checkout):

@@ -43,6 +43,19 @@ def test_tasks_and_settings_are_checked_before_any_work(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("mode", ["train", "dry_run"])
+def test_what_data_and_method_lack_is_said_before_training(tmp_path, mode):
+    config = tiny_config()
+    config.data.batch_size = 5_000
+    with pytest.raises(ConfigError, match="data.batch_size is 5000, more than the 1438 images"):
+        modes.run(mode, config, str(tmp_path / "run"))
+    config = tiny_config()
+    config.eval.tasks = ("residual",)
+    with pytest.raises(ConfigError, match="names residual, but method 'joint' adds no residual"):
+        modes.run(mode, config, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_samples_are_written(tmp_path, capsys):
     folder = shutil.copytree(trained_workdir(), tmp_path / "run")
     modes.run("sample", tiny_config(), str(folder))

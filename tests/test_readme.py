@@ -34,10 +34,34 @@ def test_the_readme_has_commands():
 PAGES = [path for where in ("", "docs/**/", "pretrained/**/") for path in ROOT.glob(f"{where}*.md")]
 
 
+def headings(page):
+    """The anchors of a page, as the code host makes them of its headings."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    titles = re.findall(r"^#+ (.*)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_to_files(page):
-    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+def test_links_lead_to_files_and_headings(page):
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(#[^)]+)?\)", page.read_text(encoding="utf-8")):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        if anchor:
+            assert anchor[1:] in headings(file), f"{target}{anchor}"
+
+
+def test_sections_follow_the_path_of_a_reader():
+    """From a picture and one command to the results, how they were measured, and one's own."""
+    marks = [
+        "\n![",
+        "./launch/quickstart.sh ",
+        "<!-- quickstart:start -->",
+        "<!-- results:start -->",
+        *("\n## FID\n", "\n## Extend it\n", "\n## Resume and preemption\n", "\n## Many devices\n"),
+        *("\n## When it goes wrong\n", "\n## Citation\n"),
+    ]
+    places = [README.index(mark) for mark in marks]
+    assert places == sorted(places)
 
 
 def test_tables_are_those_of_the_results_file(monkeypatch, capsys):

@@ -131,7 +131,7 @@ def test_attributes_beside_frozen_layers(controlled):
 @pytest.mark.parametrize(
     "wanted, words",
     [
-        (dict(num_images=0), "sample.num_images is 0; it must be positive"),
+        (dict(num_images=0), "sample.num_images is 0; it must be a positive whole number"),
         (dict(prior="uniform"), "sample.prior is 'uniform'; use 'ebm' or 'gaussian'"),
         (dict(seed=-1), "sample.seed is -1; it must not be negative"),
         (dict(frozen=(3,)), "name some, not all, of the layers 1 .bottom. to 2"),
@@ -149,7 +149,16 @@ def test_what_cannot_be_drawn_is_refused(run, wanted, words):
     assert not (run / "export" / "samples").exists()
 
 
-@pytest.mark.parametrize("asked", [(("hat", 1),), (("class", 10),), ("class", 3)])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        (("hat", 1),),
+        (("class", 10),),
+        ("class", 3),
+        (("class", 3.7),),
+        (("class", 3), ("class", 4)),
+    ],
+)
 def test_unknown_attributes_are_refused(controlled, asked):
     with pytest.raises(ConfigError, match="there are: class 0 to 9, thickness 0 to 2"):
         drawn(controlled, attributes=asked)

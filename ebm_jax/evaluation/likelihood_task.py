@@ -27,7 +27,8 @@ from ebm_jax.evaluation.likelihood import (
 )
 from ebm_jax.evaluation.wording import weights_words
 from ebm_jax.methods.evidence import temperatures
-from ebm_jax.reporting.curves import draw_curves, plot_histograms, save_figure
+from ebm_jax.reporting.curves import draw_curves, plot_histograms
+from ebm_jax.reporting.house_style import save_figure
 
 _TUNED_ON = 64  # images
 _SHORTER = (16, 4)  # the convergence figure has schedules shorter by these

@@ -6,12 +6,15 @@ import jax.numpy as jnp
 
 from ebm_jax.nn.activations import leaky_relu, silu
 from ebm_jax.nn.conv import Conv
-from ebm_jax.nn.dense import Dense
 from ebm_jax.nn.mlp import MLP
 from ebm_jax.nn.residual import halve
-from ebm_jax.nn.timed import embed_level, residual_block
-
-_XAVIER = nn.initializers.xavier_normal()
+from ebm_jax.nn.timed import (
+    XAVIER,
+    dense_without_bias,
+    embed_level,
+    last_layer,
+    residual_block,
+)
 
 
 class MapEnergy(nn.Module):
@@ -35,10 +38,10 @@ class MapEnergy(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, t: jax.Array | None = None) -> jax.Array:
         depth = max(x.shape[1].bit_length() - 3, 1)
-        dense = _dense(self.dtype)
+        dense = dense_without_bias(self.dtype)
         level = None if t is None else embed_level(dense, self.width, t)
         for i in range(depth):
-            settings = dict(strides=(2, 2), padding=((1, 1), (1, 1)), kernel_init=_XAVIER)
+            settings = dict(strides=(2, 2), padding=((1, 1), (1, 1)), kernel_init=XAVIER)
             x = Conv(self.channels, (4, 4), **settings, dtype=self.dtype)(x)
             if t is not None:
                 x += dense(self.channels, f"conv_{i}_level")(level)[:, None, None]
@@ -66,10 +69,10 @@ class TimedMapEnergy(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, t: jax.Array) -> jax.Array:
         def conv(size, name):
-            settings = dict(use_bias=False, kernel_init=_XAVIER, dtype=self.dtype, name=name)
+            settings = dict(use_bias=False, kernel_init=XAVIER, dtype=self.dtype, name=name)
             return Conv(self.channels, (size, size), **settings)
 
-        dense = _dense(self.dtype)
+        dense = dense_without_bias(self.dtype)
         level = embed_level(dense, self.width, t)
         h = conv(3, "input")(x) + dense(self.channels, "input_level")(level)[:, None, None]
         for i in range(max(x.shape[1].bit_length() - 2, 0)):
@@ -80,15 +83,4 @@ class TimedMapEnergy(nn.Module):
         h = dense(self.width, "flat")(silu(h).reshape(h.shape[0], -1))
         for i in range(2):
             h = residual_block(dense, self.width, h, level, f"block_{i}")
-        last = nn.initializers.zeros if self.zero_init_last else _XAVIER
-        return dense(1, "last", last)(silu(h)).astype(jnp.float32)
-
-
-def _dense(dtype):
-    """(width, name, kernel_init) → a linear layer without biases."""
-
-    def dense(width, name, kernel_init=_XAVIER):
-        settings = dict(use_bias=False, kernel_init=kernel_init, dtype=dtype, name=name)
-        return Dense(width, **settings)
-
-    return dense
+        return last_layer(dense, 1, self.zero_init_last)(silu(h)).astype(jnp.float32)

@@ -11,7 +11,7 @@ from ebm_jax.nn.activations import silu
 from ebm_jax.nn.dense import Dense
 
 EMBEDDING = 128  # numbers a level is embedded in
-_XAVIER = nn.initializers.xavier_normal()
+XAVIER = nn.initializers.xavier_normal()
 
 
 class TimedMLP(nn.Module):
@@ -33,17 +33,28 @@ class TimedMLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, t: jax.Array) -> jax.Array:
-        def dense(width, name, kernel_init=_XAVIER):
-            settings = dict(use_bias=False, kernel_init=kernel_init, dtype=self.dtype, name=name)
-            return Dense(width, **settings)
-
+        dense = dense_without_bias(self.dtype)
         level = embed_level(dense, self.hidden[0], t)
         h = dense(self.hidden[0], "input")(x.reshape(x.shape[0], -1))
         h += dense(self.hidden[0], "input_level")(level)
         for i, width in enumerate(self.hidden[1:]):
             h = residual_block(dense, width, h, level, f"block_{i}")
-        last = nn.initializers.zeros if self.zero_init_last else _XAVIER
-        return dense(self.out, "last", last)(silu(h)).astype(jnp.float32)
+        return last_layer(dense, self.out, self.zero_init_last)(silu(h)).astype(jnp.float32)
+
+
+def dense_without_bias(dtype: jnp.dtype) -> Callable[..., Dense]:
+    """(width, name, kernel_init=XAVIER) → a linear layer of the module that calls it."""
+
+    def dense(width, name, kernel_init=XAVIER):
+        settings = dict(use_bias=False, kernel_init=kernel_init, dtype=dtype, name=name)
+        return Dense(width, **settings)
+
+    return dense
+
+
+def last_layer(dense: Callable[..., Dense], out: int, zero: bool) -> Dense:
+    """The layer `last`, of zeros or not, by `dense` as above."""
+    return dense(out, "last", nn.initializers.zeros if zero else XAVIER)
 
 
 def embed_time(t: jax.Array, size: int = EMBEDDING) -> jax.Array:
@@ -59,14 +70,14 @@ def embed_time(t: jax.Array, size: int = EMBEDDING) -> jax.Array:
     return parts / math.sqrt(size // 2)
 
 
-def embed_level(dense: Callable, width: int, t: jax.Array) -> jax.Array:
-    """t [B] → [B, width], by layers of the module that `dense(width, name)` makes them in."""
+def embed_level(dense: Callable[..., Dense], width: int, t: jax.Array) -> jax.Array:
+    """t [B] → [B, width], by two layers that `dense(width, name)` makes."""
     level = dense(width, "level_0")(embed_time(t))
     return silu(dense(width, "level_1")(silu(level)))
 
 
 def residual_block(
-    dense: Callable, width: int, h: jax.Array, level: jax.Array, name: str
+    dense: Callable[..., Dense], width: int, h: jax.Array, level: jax.Array, name: str
 ) -> jax.Array:
     """h + SiLU–linear (+ level)–SiLU–linear: [B, C] → [B, width]; `dense` as above."""
     inner = dense(width, f"{name}_0")(silu(h)) + dense(width, f"{name}_level")(level)

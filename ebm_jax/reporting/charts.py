@@ -1,4 +1,4 @@
-"""Charts of detection and of step sizes, in the style of `curves`."""
+"""Charts of what is no curve of training, in the house style: bars, points, panels."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,10 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from sklearn.metrics import precision_recall_curve
 
-from ebm_jax.reporting.curves import (
+from ebm_jax.reporting.curves import band_of, draw_histograms
+from ebm_jax.reporting.house_style import (
     COLOURS,
     INK,
-    band_of,
-    draw_histograms,
     draw_legend,
     line_style,
     new_axes,
@@ -22,6 +21,8 @@ from ebm_jax.reporting.curves import (
 )
 
 _CHANCE = {"color": "#777777", "linestyle": ":", "linewidth": 1.0}
+_MOST_PANELS = 4  # histograms in a row
+_WIDE_RATIO = 30.0  # of values, from which on points are drawn on a logarithmic axis
 _MARK = {"color": "#999999", "linestyle": "--", "linewidth": 0.9, "zorder": 0}
 
 
@@ -69,10 +70,6 @@ def plot_bars(
     return save_figure(path, figure)
 
 
-_MOST_PANELS = 4  # histograms in a row
-_DECADES = 30.0  # from this ratio of values on, points are drawn on a logarithmic axis
-
-
 def plot_points(
     path: str | os.PathLike,
     places: Sequence[str],
@@ -111,7 +108,7 @@ def plot_points(
     axes.margins(x=0.08, y=0.08)
     low, high = axes.get_ylim()
     means = [point["mean"] for points in series.values() for point in points if point]
-    if means and 0 < min(means) < max(means) / _DECADES:
+    if means and 0 < min(means) < max(means) / _WIDE_RATIO:
         axes.set_yscale("log")  # else all but the largest lie on the axis
     elif 0 < low < 0.6 * high:  # near enough to zero to show it
         axes.set_ylim(0, high)

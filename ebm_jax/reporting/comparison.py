@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ebm_jax.reporting.curves import line_style
 from ebm_jax.reporting.facts import facts_of, setting_text, status_of
+from ebm_jax.reporting.house_style import line_style
 from ebm_jax.reporting.page import inline
 from ebm_jax.reporting.run_record import RunRecord
 from ebm_jax.reporting.samples import kinds_of

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ebm_jax.reporting.curves import draw_curves, render, running_mean
+from ebm_jax.reporting.curves import draw_curves, running_mean
+from ebm_jax.reporting.house_style import render
 
 # Namespace → heading, in the order of the page; every other metric goes under the last.
 GROUPS = {

@@ -1,4 +1,4 @@
-"""Rows of `docs/results.json`, the one source of the README's results table."""
+"""Rows of `docs/results.json`, the one source of the README's and docs/results.md's tables."""
 
 import json
 import math
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ebm_jax.errors import ConfigError
 from ebm_jax.reporting.files import write_json
+from ebm_jax.reporting.tables import is_number
 
 KEYS = (
     "task",
@@ -33,8 +34,8 @@ TEXTS = ("task", "method", "config", "dataset", "variant", "metric", "protocol",
 IDENTITY = ("task", "method", "config", "dataset", "variant", "metric")
 
 
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_finite(value) -> bool:
+    return is_number(value) and math.isfinite(value)
 
 
 def _fault(row) -> str | None:
@@ -49,7 +50,7 @@ def _fault(row) -> str | None:
             return f"has {key}={row[key]!r}, which must be text"
     if row["hardware"] is not None and not isinstance(row["hardware"], str):
         return f"has hardware={row['hardware']!r}, which must be text or null"
-    if not _is_number(row["value"]):
+    if not _is_finite(row["value"]):
         return f"has value={row['value']!r}, which must be a finite number"
     seeds = row["seeds"]
     if not isinstance(seeds, list) or not seeds or not all(type(seed) is int for seed in seeds):
@@ -59,14 +60,14 @@ def _fault(row) -> str | None:
     if row["std"] is None:
         if len(seeds) > 1:
             return f"has std=None from {len(seeds)} seeds, which must be a number from 0 up"
-    elif not (_is_number(row["std"]) and row["std"] >= 0):
+    elif not (_is_finite(row["std"]) and row["std"] >= 0):
         return f"has std={row['std']!r}, which must be a number from 0 up"
-    if not (row["paper"] is None or isinstance(row["paper"], str) or _is_number(row["paper"])):
+    if not (row["paper"] is None or isinstance(row["paper"], str) or _is_finite(row["paper"])):
         return f"has paper={row['paper']!r}, which must be a number, text or null"
     if not (row["evaluation_commit"] is None or isinstance(row["evaluation_commit"], str)):
         return f"has evaluation_commit={row['evaluation_commit']!r}, which must be text or null"
     for key in ("minutes", "evaluation_minutes"):
-        if row[key] is not None and not (_is_number(row[key]) and row[key] >= 0):
+        if row[key] is not None and not (_is_finite(row[key]) and row[key] >= 0):
             return f"has {key}={row[key]!r}, which must be a number from 0 up or null"
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(row["date"])):
         return f"has date={row['date']!r}, which must be YYYY-MM-DD"

@@ -1,4 +1,4 @@
-"""The README's results table, rendered from the rows of `docs/results.json`."""
+"""The tables of docs/results.md, rendered from the rows of `docs/results.json`."""
 
 import math
 

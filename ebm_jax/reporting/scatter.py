@@ -1,4 +1,4 @@
-"""Clouds of points along chains, in the style of `curves`."""
+"""Clouds of points along chains, in the house style."""
 
 import os
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from ebm_jax.reporting.curves import INK, new_panels, save_figure, style_axes
+from ebm_jax.reporting.house_style import INK, new_panels, save_figure, style_axes
 
 # Ten classes need ten colours: Okabe and Ito's, and two of Tol's.
 _CLASSES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#444444", "#8A6BBE",

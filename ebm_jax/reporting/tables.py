@@ -54,6 +54,7 @@ def lower_is_better(metric: str) -> bool:
 
 
 def is_number(value) -> bool:
+    """Whether a value from JSON is a number: NaN and infinities are, true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

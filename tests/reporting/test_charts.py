@@ -6,7 +6,8 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from ebm_jax.reporting import charts
-from ebm_jax.reporting.curves import draw_histograms, new_axes
+from ebm_jax.reporting.curves import draw_histograms
+from ebm_jax.reporting.house_style import new_axes
 
 
 @pytest.fixture

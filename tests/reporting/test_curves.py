@@ -4,13 +4,13 @@ from PIL import Image
 
 from ebm_jax.errors import ConfigError
 from ebm_jax.reporting.curves import (
-    COLOURS,
     draw_curves,
     plot_curves,
     plot_histograms,
     plot_profile,
     running_mean,
 )
+from ebm_jax.reporting.house_style import COLOURS
 
 
 def has_colour(path, colour):

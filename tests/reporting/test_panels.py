@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from ebm_jax.reporting import panels
-from ebm_jax.reporting.curves import COLOURS, draw_curves
+from ebm_jax.reporting.curves import draw_curves
+from ebm_jax.reporting.house_style import COLOURS
 from ebm_jax.reporting.panels import draw_groups, panel_of, series_of
 
 
