@@ -9,5 +9,6 @@ and a plot. `results` keeps the tables of the README (`result_summary`) and of d
 (`result_table`): `result_record` makes rows of finished runs, `result_rows` checks and stores them,
 `run_command` has the words of a run's command. `model_card` tells of an export (`card_record` reads
 its run, `card_limits`, `model_kinds` and `data_licences` have the words, `model_index` lists a
-folder of them); `marked_page` puts what is rendered between a page's markers. No module here imports jax: arrays come in as numpy.
+folder of them); `marked_page` puts what is rendered between a page's markers. No module here
+imports jax: arrays come in as numpy.
 """
