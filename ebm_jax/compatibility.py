@@ -13,6 +13,7 @@ import ml_collections
 _SAMPLE = dict(num_images=64, seed=0, prior="ebm", frozen=(), attributes=(), strip=0)
 _ADDED = (
     ("train", "num_steps", "remat", False),
+    ("diffusion", "step_rule", "weight_power", 1.0),
     ("", "seed", "sample", ml_collections.ConfigDict(_SAMPLE)),
 )
 

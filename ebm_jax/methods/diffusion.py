@@ -30,7 +30,10 @@ def build(config, axis_name: str | None = None) -> Method:
     Args:
       config: `diffusion.num_steps` is T; of `sampler.prior`, `num_steps` is K, the steps at each
         level, and `step_size` is b, from which `diffusion.step_rule` makes η_t (see
-        `densities.diffusion.step_sizes`); see configs/base.py for the rest.
+        `densities.diffusion.step_sizes`). `diffusion.weight_power` p weighs the levels by 1/η_t^p:
+        with p = 1 all have their likelihood's gradient; less gives those of large steps more of
+        what nets and their optimiser share, and each level keeps its own optimum. See
+        configs/base.py for the rest.
       axis_name: the mapped axis to average over, or None.
 
     Raises:
@@ -40,6 +43,7 @@ def build(config, axis_name: str | None = None) -> Method:
     chain_cfg = config.sampler.prior
     levels = diffusion.schedule(config.diffusion.num_steps)
     step_sizes = diffusion.step_sizes(levels, chain_cfg.step_size**2, config.diffusion.step_rule)
+    weights = step_sizes**config.diffusion.weight_power
 
     def tilt(params, z, t):
         """F(z, t) = Σ_i f_i(z_i, t), and the coupling's marginal, [B]."""
@@ -96,7 +100,7 @@ def build(config, axis_name: str | None = None) -> Method:
 
             z_positive, z_negative = to_z(positive)[0], to_z(chain.position)[0]
             data, ends = unscaled(z_positive), unscaled(z_negative)
-            loss = joint * jnp.mean((ends - data) / step_sizes[t])
+            loss = joint * jnp.mean((ends - data) / weights[t])
             # Of φ, not of F = φ / η_t, whose scale is another at every level.
             found = {"energy/positive": -jnp.mean(data), "energy/negative": -jnp.mean(ends)}
             coupled, seen = parts.coupling_loss(params, batch, joint, z_positive, z_negative, t)
@@ -164,6 +168,11 @@ def _check(config) -> None:
     if rule not in diffusion.STEP_RULES:
         raise ConfigError(
             f"diffusion.step_rule is '{rule}'; use one of: {', '.join(diffusion.STEP_RULES)}."
+        )
+    if not 0 <= config.diffusion.weight_power <= 1:
+        raise ConfigError(
+            f"diffusion.weight_power is {config.diffusion.weight_power}; use 0 (equal weights) to 1 "
+            "(1/η_t, the paper's)."
         )
     levels = diffusion.schedule(steps)
     # In units of the variance that each level's Gaussian has.

@@ -134,12 +134,16 @@ def test_two_stage_gradient_is_data_minus_chain(batch, first):
         np.testing.assert_allclose(p - new, g, rtol=1e-3, atol=2e-6)
 
 
-@pytest.mark.parametrize("rule, b", [("annealed", 0.03), ("conditional", 0.3)])
-def test_diffusion_gradient_is_of_the_papers_loss(batch, first, rule, b):
-    """Σ_i mean[−(φ_i(T(ũ⁺)_i, t) − φ_i(T(ũ⁻)_i, t)) / η_t], ũ⁻ by the paper's step, from ũ_{t+1}:
+@pytest.mark.parametrize(
+    "rule, b, power", [("annealed", 0.03, 1.0), ("annealed", 0.03, 0.5), ("conditional", 0.3, 1.0)]
+)
+def test_diffusion_gradient_is_of_the_papers_loss(batch, first, rule, b, power):
+    """Σ_i mean[−(φ_i(T(ũ⁺)_i, t) − φ_i(T(ũ⁻)_i, t)) / η_t], ũ⁻ by the paper's step, from ũ_{t+1}
+    (with a power of η_t where one is set):
     ũ ← ũ + ½ ∇Σφ − (η/2) ∇[r_t ‖α ũ − ũ_{t+1}‖² / 2σ² + ½ ‖ũ‖²] + √η ξ."""
     c = on_backbone(digits_diffusion, model__energy__zero_init=False)
     c.diffusion.step_rule, c.sampler.prior.step_size = rule, b
+    c.diffusion.weight_power = power
     c.optim.energy.algorithm, c.optim.energy.learning_rate = "sgd", 1.0
     method = methods.build(c)
     state = jax.jit(method.init)(jax.random.key(0), batch, first)
@@ -176,7 +180,7 @@ def test_diffusion_gradient_is_of_the_papers_loss(batch, first, rule, b):
         u = tuple(a + g / 2 - eta / 2 * q + jnp.sqrt(eta) * e for a, g, q, e in moves)
 
     def loss(energy):
-        return -jnp.mean((phi(energy, positive) - phi(energy, u)) / eta[:, 0])
+        return -jnp.mean((phi(energy, positive) - phi(energy, u)) / eta[:, 0] ** power)
 
     expected = jax.grad(loss)(state.params["energy"])
     moved = jax.jit(method.update)(state, batch, key)[0].params["energy"]
@@ -253,6 +257,11 @@ def test_a_first_stage_with_other_nets_is_refused(batch, first):
         ("train.warmup_steps", 5, "train.warmup_steps is 5, but on a first stage nothing is"),
         ("diffusion.num_steps", 0, "diffusion.num_steps is 0; use 1 to 501 levels"),
         ("diffusion.num_steps", 502, "diffusion.num_steps is 502; use 1 to 501 levels"),
+        (
+            "diffusion.weight_power",
+            1.5,
+            "diffusion.weight_power is 1.5; use 0 .equal weights. to 1",
+        ),
         ("sampler.prior.space", "z", "has space 'z', kernel 'langevin' and legacy_log_sigma False"),
         ("sampler.prior.step_size", 0.21, "but with diffusion.num_steps 3 Langevin .* from 0.204"),
         ("sampler.prior.step_size", float("nan"), "sampler.prior.step_size is nan, but with"),
