@@ -171,8 +171,8 @@ def _check(config) -> None:
         )
     if not 0 <= config.diffusion.weight_power <= 1:
         raise ConfigError(
-            f"diffusion.weight_power is {config.diffusion.weight_power}; use 0 (equal weights) to 1 "
-            "(1/η_t, the paper's)."
+            f"diffusion.weight_power is {config.diffusion.weight_power}; use 0 (equal weights) to "
+            "1 (1/η_t, the paper's)."
         )
     levels = diffusion.schedule(steps)
     # In units of the variance that each level's Gaussian has.
