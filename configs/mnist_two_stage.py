@@ -4,7 +4,8 @@ TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/mnist_two_stage.py --workdir runs/mnist_two_stage \\
 --config.train.first_stage=runs/mnist_nvae
 
-19 minutes on one CPU core. fd_classifier of 10 000 samples, seed 0: 16.0, and 41.6 without energy.
+17 minutes on one CPU core. fd_classifier of 10 000 samples, over three seeds: 15.9 ± 0.3, and 41.7
+without energy.
 """
 
 from configs import base, mnist_nvae, stages
