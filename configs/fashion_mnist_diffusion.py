@@ -4,8 +4,8 @@ TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/fashion_mnist_diffusion.py \\
 --workdir runs/fashion_mnist_diffusion --config.train.first_stage=runs/fashion_mnist_nvae
 
-Not run yet with these settings. After 1 000 updates at a rate of 3e-4, with energies twice as wide,
-fd_classifier of 10 000 samples, seed 0, was 13.9, and 41.7 without energy.
+20 minutes on one CPU core. fd_classifier of 10 000 samples, seed 0: 4.24, and 41.7 without energy;
+4.54 and 5.27 with the levels weighed by 1/η_t^p, p = 0.5 and 1.
 """
 
 from configs import base, fashion_mnist_nvae, stages
@@ -14,5 +14,6 @@ from configs import base, fashion_mnist_nvae, stages
 def get_config(variant: str = "full"):
     c = fashion_mnist_nvae.get_config()
     stages.diffusion_on_small_images(c)
+    c.diffusion.weight_power = 0.0
     stages.against_mnist(c)
     return base.finish(c, variant)
