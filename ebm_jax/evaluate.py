@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ebm_jax import data, methods, parallel, provenance
+from ebm_jax import data, methods, parallel, provenance, stored_config
 from ebm_jax import workdir as workdirs
 from ebm_jax.checkpoint import Checkpointer
 from ebm_jax.errors import ConfigError, PreemptedError
@@ -35,6 +35,7 @@ def open_context(
       DataError: the data set cannot be read.
     """
     workdir = Path(workdir).expanduser().resolve()
+    stored_config.refuse_export(workdir)
     if not (workdir / "checkpoints").is_dir():
         raise ConfigError(
             f"there is no checkpoint in '{workdir}'; train first, or give the --workdir of a run."

@@ -15,8 +15,9 @@ from ebm_jax.data.attributes import configured
 from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.methods import InferenceState, Samples
 from ebm_jax.reporting.files import write_bytes
+from ebm_jax.stored_config import PARAMETERS
 
-_CONFIG, PARAMETERS = "config.json", "params.msgpack"
+_CONFIG = "config.json"
 
 
 class LoadedModel(NamedTuple):

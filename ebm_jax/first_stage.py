@@ -8,6 +8,7 @@ from ebm_jax import export
 from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.methods import InferenceState, Method
 from ebm_jax.reporting.tables import flatten
+from ebm_jax.stored_config import PARAMETERS
 
 
 def check(config: Any, method: Method) -> None:
@@ -77,6 +78,6 @@ def load(config: Any, method: Method) -> FirstStage:
             f"train.first_stage '{config.train.first_stage}' does not fit: "
             f"{'; '.join(differing)}; use that model's settings, or name another run."
         )
-    digest = hashlib.sha256((folder / export.PARAMETERS).read_bytes()).hexdigest()[:16]
+    digest = hashlib.sha256((folder / PARAMETERS).read_bytes()).hexdigest()[:16]
     origin = {"folder": str(folder.resolve()), "step": first.step, "sha256": digest}
     return FirstStage(first.state, origin)

@@ -53,8 +53,9 @@ def _parse(argv):
             "--config is missing; give an experiment, e.g. configs/digits_joint.py, or the "
             "--workdir of a run or an export, which has its own."
         )
-    if _WORKDIR.value is None and _MODE.value != "dry_run":
-        raise ConfigError("--workdir is missing; give a folder for the run.")
+    if not _WORKDIR.value and _MODE.value != "dry_run":
+        what = "missing" if _WORKDIR.value is None else "empty"
+        raise ConfigError(f"--workdir is {what}; give a folder for the run.")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ def prepare(config: Any) -> tuple[data.Dataset, methods.Method]:
       DataError: the data set or a task's weights cannot be read.
     """
     dataset = data.open_dataset(config.data, config.data.train_split)
+    data.open_dataset(config.data, config.data.eval_split)
     validate_with_data(config, dataset)
     data.fill_in(config.data, dataset)
     method = methods.build(config)
@@ -57,8 +58,15 @@ def validate_with_data(config: Any, dataset: Any) -> None:
             "channels; leave it out, e.g. --config.eval.tasks=\"('chains', 'reconstruction')\"."
         )
     for task, setting in JUDGED.items():
-        count = config.eval[setting] if task in config.eval.tasks else None
-        if judged and count is not None and count <= FEATURE_WIDTH:
+        if not judged or task not in config.eval.tasks:
+            continue
+        if dataset.num_examples <= FEATURE_WIDTH:
+            raise ConfigError(
+                f"eval.tasks names {task}, which compares with {FEATURE_WIDTH + 1} training images "
+                f"or more, but '{dataset.name}' has {dataset.num_examples}; leave it out."
+            )
+        count = config.eval[setting]
+        if count is not None and count <= FEATURE_WIDTH:
             raise ConfigError(
                 f"eval.{setting} is {count}, but task {task} needs at least {FEATURE_WIDTH + 1} "
                 "samples for a covariance of full rank."

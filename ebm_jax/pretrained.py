@@ -18,7 +18,6 @@ from typing import Any
 
 from ebm_jax import stored_config
 from ebm_jax.errors import ConfigError, UserError, as_user_error
-from ebm_jax.export import PARAMETERS
 from ebm_jax.reporting.card_record import card_of
 from ebm_jax.reporting.files import write_json, write_text
 from ebm_jax.reporting.grids import save_grid
@@ -26,6 +25,7 @@ from ebm_jax.reporting.model_card import PICTURE
 from ebm_jax.reporting.model_index import CARD, PAGE, pages_of
 from ebm_jax.reporting.run_command import told_folder
 from ebm_jax.sample import draw
+from ebm_jax.stored_config import PARAMETERS
 
 MOST_BYTES = 5_000_000  # of an export: what a repository can hold
 _PICTURE_BYTES = 30_000

@@ -19,6 +19,7 @@ from ebm_jax.inference import on_all_devices
 from ebm_jax.reporting.grids import save_grid, save_png, strip
 
 _CHAINS = 8  # rows of the strip
+_SEEDS = 2**32  # what a key is folded with has 32 bits
 
 
 class _Model(NamedTuple):
@@ -142,7 +143,7 @@ def sample(config: Any, folder: str | Path) -> list[str]:
 def _open(config, folder) -> _Model:
     wanted = config.sample
     _check(wanted)
-    if (folder / exports.PARAMETERS).is_file():
+    if stored_config.is_export(folder):
         context = _of_export(config, folder)
     else:
         context = recalibrated(open_context(config, folder))
@@ -237,6 +238,8 @@ def _check(wanted):
     for name in ("strip", "seed"):
         if wanted[name] < 0:
             raise ConfigError(f"sample.{name} is {wanted[name]}; it must not be negative.")
+    if not wanted.seed < _SEEDS:
+        raise ConfigError(f"sample.seed is {wanted.seed}; use a number below {_SEEDS}.")
 
 
 def _frozen(context, wanted) -> tuple[int, ...]:

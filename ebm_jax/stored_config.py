@@ -10,7 +10,26 @@ from ml_collections.config_dict import placeholder
 from ebm_jax import compatibility
 from ebm_jax.errors import ConfigError
 
+PARAMETERS = "params.msgpack"  # of exports alone
 _FILE = "config.json"  # of runs and of exports
+
+
+def is_export(folder: str | Path) -> bool:
+    """Whether the folder holds an export, not a run (whose export is in a folder of its own)."""
+    return (Path(folder).expanduser() / PARAMETERS).is_file()
+
+
+def refuse_export(folder: str | Path) -> None:
+    """For what needs a run.
+
+    Raises:
+      ConfigError: the folder holds an export.
+    """
+    if is_export(folder):
+        raise ConfigError(
+            f"'{folder}' holds an export, which stays as it is: draw samples of it by --mode "
+            "sample, name it as train.first_stage, or give another --workdir."
+        )
 
 
 def read(folder: str | Path) -> ml_collections.ConfigDict:

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ebm_jax import data, first_stage, methods, parallel, provenance
+from ebm_jax import data, first_stage, methods, parallel, provenance, stored_config
 from ebm_jax import workdir as workdirs
 from ebm_jax.checkpoint import Checkpointer
 from ebm_jax.errors import ConfigError, DivergedError, PreemptedError
@@ -63,12 +63,14 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
       The step reached.
 
     Raises:
-      ConfigError: bad settings, another run's folder, or a folder that is in use or full.
+      ConfigError: bad settings, another run's folder or an export's, or a folder that is in use or
+        full.
       DataError: the data set cannot be read.
       DivergedError: training diverged more often than `stability.max_rollbacks` allows.
       PreemptedError: a signal came; a checkpoint is saved.
     """
     validate(config)
+    stored_config.refuse_export(workdir)
     parallel.check_batch_size(config.data.batch_size, config.train.accumulate)
     workdir = workdirs.prepare(workdirs.output(workdir))
     with contextlib.ExitStack() as stack:
@@ -120,6 +122,11 @@ def _train(config: Any, workdir: Path, preemption: Preemption, stack: contextlib
         raise ConfigError(
             f"the checkpoint is of step {step}, which lies between two dispatches of "
             f"train.steps_per_dispatch = {stride}; use a divisor of {step}."
+        )
+    if step > total:
+        raise ConfigError(
+            f"the run in '{workdir}' is at step {step}, beyond train.num_steps {total}; give "
+            f"{step} or more, or choose another --workdir."
         )
     # Now that the checkpoint is known to fit.
     provenance.record_run(config, workdir, step, None if restored else initial()[1])

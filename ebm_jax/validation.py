@@ -85,6 +85,7 @@ _TYPES = {
         ),
     ),
 }
+_SEEDS = 2**63  # a key is made of 64 bits with a sign
 _UNLIMITED = "stability."  # settings that may be infinite begin so
 _RANGES = {  # of every optimiser group
     "learning_rate": (lambda v: 0 <= v < float("inf"), "at least 0 and finite"),
@@ -132,6 +133,8 @@ def _check_types(config):
             value = _get(config, name)
             if not isinstance(value, kind) or isinstance(value, bool):
                 raise ConfigError(f"{name} is {value!r}; it must be {words}.")
+    if not -_SEEDS <= config.seed < _SEEDS:
+        raise ConfigError(f"seed is {config.seed}; it must have 64 bits at most.")
 
 
 def _check_values(config):

@@ -165,6 +165,23 @@ def test_workdir_that_cannot_be_written(run, tmp_path, workdir):
     assert (tmp_path / "file").read_text() == "precious"
 
 
+def test_workdir_without_a_name(run, tmp_path, monkeypatch):
+    """`--workdir "$DIR"` where DIR is not set would fill the current folder."""
+    monkeypatch.chdir(tmp_path)
+    result = run("--config", f"{CONFIG}:quick", "--workdir=")
+    assert_refused(result, 2, "--workdir is empty; give a folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_an_export_is_neither_trained_nor_evaluated(run, tmp_path, mode):
+    folder = shutil.copytree(trained_workdir() / "export", tmp_path / "export")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    result = run(f"--workdir={folder}", f"--mode={mode}")
+    assert_refused(result, 2, f"'{folder}' holds an export", "--mode sample")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 @pytest.mark.parametrize("mode", ["eval", "sample"])
 def test_empty_workdir(run, tmp_path, mode):
     result = run("--config", f"{CONFIG}:quick", f"--workdir={tmp_path}", f"--mode={mode}")

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from ebm_jax import modes
-from ebm_jax.errors import ConfigError
+from ebm_jax.errors import ConfigError, DataError
 from tests.test_train import tiny_config, trained_workdir
 
 
@@ -60,6 +60,13 @@ def test_samples_are_written(tmp_path, capsys):
     folder = shutil.copytree(trained_workdir(), tmp_path / "run")
     modes.run("sample", tiny_config(), str(folder))
     assert "64 samples of step 40" in capsys.readouterr().out
+
+
+def test_dry_run_opens_the_test_split():
+    config = tiny_config()
+    config.data.eval_split = "tset"
+    with pytest.raises(DataError, match="'tset'"):
+        modes.run("dry_run", config, None)
 
 
 def test_dry_run_writes_nothing(tmp_path, capsys):

@@ -68,6 +68,17 @@ def test_too_few_samples_for_a_covariance(task, setting):
     validate_with_data(config, Grey)
 
 
+@pytest.mark.parametrize("task", ["fd_classifier", "chains"])
+def test_too_few_training_images_for_a_covariance(task, monkeypatch):
+    config = tiny_config()
+    config.eval.tasks = (task,)
+    monkeypatch.setattr(Grey, "num_examples", 64)
+    with pytest.raises(ConfigError, match=f"{task}, which compares with 65 training .* has 64;"):
+        validate_with_data(config, Grey)
+    monkeypatch.setattr(Grey, "num_examples", 65)
+    validate_with_data(config, Grey)
+
+
 @pytest.mark.parametrize(
     "task, message",
     [

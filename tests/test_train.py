@@ -191,6 +191,15 @@ def test_finished_run_is_not_trained_again(tmp_path, toy):
     assert_equal(weights_of(tmp_path), checkpoints)
 
 
+def test_a_finished_run_is_not_made_shorter(tmp_path, toy):
+    """Its record would say that weights of step 40 are of step 20."""
+    toy(tmp_path)
+    before = (tmp_path / "config.json").read_text()
+    with pytest.raises(ConfigError, match="is at step 40, beyond train.num_steps 20; give 40 or"):
+        toy(tmp_path, train__num_steps=20)
+    assert (tmp_path / "config.json").read_text() == before
+
+
 def test_log_every_that_does_not_divide_the_checkpoints(tmp_path, toy):
     toy(tmp_path / "whole", train__log_every=7)
     with pytest.raises(Killed):

@@ -32,6 +32,7 @@ from tests.test_train import tiny_config
         ("model.energy.compute_dtype", "half", "model.energy.compute_dtype is .half.; use"),
         ("compute_dtype", "float16", "compute_dtype is 'float16'; use 'float32' or 'bfloat16'"),
         ("model.latent_sizes", (4, 0), r"model.latent_sizes is \(4, 0\)"),
+        ("seed", 2**63, "seed is 9223372036854775808; it must have 64 bits at most"),
         ("model.latent_sizes", (), r"model.latent_sizes is \(\)"),
         ("model.likelihood.sigma", -1.0, "model.likelihood.sigma is -1.0; it must be positive"),
         ("stability.max_energy", float("nan"), "stability.max_energy is nan"),
@@ -118,6 +119,14 @@ def test_chains_too_few_or_too_short_for_diagnostics(setting):
     validate(config)
     config.eval[setting] = 1
     with pytest.raises(ConfigError, match=f"{setting} is 1, but task diagnostics needs at least"):
+        validate(config)
+
+
+def test_one_sample_is_no_scatter():
+    config = tiny_config()
+    config.eval.tasks = ("latent_scatter",)
+    config.eval.hierarchy_samples = 1
+    with pytest.raises(ConfigError, match="hierarchy_samples is 1, but task latent_scatter needs"):
         validate(config)
 
 

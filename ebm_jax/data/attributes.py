@@ -42,7 +42,7 @@ def stroke_thickness(images: np.ndarray) -> np.ndarray:
     v = np.clip((v - _DARK) / (_BRIGHT - _DARK), 0, 1)
     down, right = np.diff(v, axis=1)[:, :, :-1], np.diff(v, axis=2)[:, :-1]
     boundary = np.sqrt(down**2 + right**2).sum((1, 2))
-    return 2 * _over(v.sum((1, 2)), boundary) / 2
+    return _over(v.sum((1, 2)), boundary).astype(np.float64)  # of pixels half as wide: 2 / 2
 
 
 def slant(images: np.ndarray) -> np.ndarray:

@@ -93,6 +93,7 @@ METHOD_NEEDS = {
 # Half of a chain is discarded and the rest split: ESS needs five draws in each part.
 LEAST = {
     "diagnostics": {"diagnostic_chains": 2, "diagnostic_steps": 20, "long_chain_steps": 20},
+    "latent_scatter": {"hierarchy_samples": 2},
     "refinement": {"sample_sets": 2},
 }
 

@@ -116,10 +116,12 @@ def step_sizes(config: ml_collections.ConfigDict) -> tuple[list[float], list[flo
     Left out are steps from 2 on in u-space, where unadjusted Langevin has no stationary density.
 
     Raises:
-      ConfigError: the configured step is such a one, or a factor is not positive.
+      ConfigError: the configured step is such a one, or a factor is no positive number.
     """
-    own = config.sampler.prior.step_size
-    asked = sorted({own, *(own * factor for factor in config.eval.step_size_factors)})
+    own, factors = config.sampler.prior.step_size, config.eval.step_size_factors
+    if not all(isinstance(factor, int | float) for factor in factors):
+        raise ConfigError(f"eval.step_size_factors is {factors}; give positive numbers.")
+    asked = sorted({own, *(own * factor for factor in factors)})
     limit = 2.0 if config.sampler.prior.space == "u" else np.inf
     if own >= limit or asked[0] <= 0:
         raise ConfigError(

@@ -226,7 +226,7 @@ def rows_of(
 
 
 def _all_of(commits: Iterable[str | None]) -> str | None:
-    """ "a" where all are the same, "a, b" where not; None where one is."""
+    """One commit where all are the same, else `a, b` in order; None where one is."""
     found = list(dict.fromkeys(commits))
     return None if None in found else ", ".join(found)
 

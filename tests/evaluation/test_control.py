@@ -1,11 +1,15 @@
 """Task `control`: stand-ins that give what is asked for, or do not, and its JSON."""
 
 import json
+import os
+from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import ebm_jax
 from configs import digits_control, digits_hvae
 from ebm_jax import data
 from ebm_jax.errors import ConfigError
@@ -169,3 +173,26 @@ def test_run_on_digits(tmp_path):
     assert saved["config"]["data"]["attribute_edges"][1] == written["edges"]["thickness"]
     for read in written["read_from_test_images"].values():
         assert set(read) == {"class", "thickness"} and all(0 <= v <= 1 for v in read.values())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path(os.environ.get("TFDS_DATA_DIR", "none"), "mnist").is_dir(),
+    reason="TFDS_DATA_DIR has no mnist",
+)
+def test_reconstructions_have_the_thickness_of_their_originals(monkeypatch):
+    """Or no sampler could give what is asked for: it is read from what the decoder makes."""
+    model = ebm_jax.load(Path(__file__).resolve().parents[2] / "pretrained" / "mnist_nvae")
+    pixels, _ = data.open_dataset(model.config.data, "test").fetch(np.arange(1000))
+    images = data.to_float(pixels, model.config.data.range)
+    restored = data.to_uint8(model.reconstruct(images, jax.random.key(0)), model.config.data.range)
+
+    def in_the_same_third():
+        before, after = map(data.attributes.stroke_thickness, (pixels, restored))
+        cuts = np.quantile(before, (1 / 3, 2 / 3))
+        return (np.digitize(before, cuts) == np.digitize(after, cuts)).mean()
+
+    assert in_the_same_third() > 0.88
+    monkeypatch.setattr(data.attributes, "_DARK", 0.0)
+    monkeypatch.setattr(data.attributes, "_BRIGHT", 1.0)
+    assert in_the_same_third() < 0.85  # all brightness

@@ -86,6 +86,7 @@ def test_step_sizes_of_the_sweep():
 @pytest.mark.parametrize(
     "settings, message",
     [
+        ({"eval.step_size_factors": ("a",)}, "step_size_factors is .'a',.; give positive numbers"),
         ({"eval.step_size_factors": (-1.0, 2.0)}, "start its sweep at step -0.3"),
         (
             {"sampler.prior.kernel": "mala", "sampler.prior.step_size": 2.5},
