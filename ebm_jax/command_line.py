@@ -31,8 +31,9 @@ def _reason(error: Exception) -> str:
         told = " ".join(lines[:1] + lines[1:][-1:])  # between them may be a whole traceback
         return _of_value(told) or told
     if isinstance(error, AttributeError | KeyError) and lines[0].startswith("'"):
+        setting = re.sub(r' Did you mean "(\w+)".*', r" (did you mean '\1'?)", " ".join(lines))
         return (
-            f"the config has no setting {' '.join(lines)}; see configs/base.py, and beside it the "
+            f"the config has no setting {setting}; see configs/base.py, and beside it the "
             "file of the method's own settings."
         )
     return f"the config file fails with {type(error).__name__}: {' '.join(lines)}"

@@ -121,8 +121,8 @@ def load(directory: str | Path) -> LoadedModel:
         ) from error
     except Exception as error:
         raise DataError(
-            f"the export in '{directory}' cannot be read ({type(error).__name__}: {error}); write "
-            "it again by running the training command, which resumes and exports."
+            f"the export in '{directory}' cannot be read ({type(error).__name__}: {error}); take "
+            "it again from where it came, or run the training command, which resumes and exports."
         ) from error
 
     def numbered(name, words):

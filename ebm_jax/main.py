@@ -9,7 +9,7 @@ from ml_collections import config_flags
 
 from ebm_jax.command_line import as_config_error
 from ebm_jax.errors import ConfigError, UserError, as_user_error
-from ebm_jax.stored_config import with_stored_config
+from ebm_jax.stored_config import missing_config, with_stored_config
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, e.g. configs/X.py[:quick].")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; the same folder resumes.")
@@ -49,10 +49,7 @@ def _parse(argv):
     if len(rest) > 1:
         raise ConfigError(f"bad command line: '{rest[1]}' is no flag; flags start with --.")
     if _CONFIG.value is None:
-        raise ConfigError(
-            "--config is missing; give an experiment, e.g. configs/digits_joint.py, or the "
-            "--workdir of a run or an export, which has its own."
-        )
+        raise missing_config(_WORKDIR.value)
     if not _WORKDIR.value and _MODE.value != "dry_run":
         what = "missing" if _WORKDIR.value is None else "empty"
         raise ConfigError(f"--workdir is {what}; give a folder for the run.")

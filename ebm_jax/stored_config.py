@@ -49,9 +49,10 @@ def get_config(folder: str) -> ml_collections.ConfigDict:
     try:
         config = read(folder)
     except Exception as error:  # JSON of any shape: ConfigDict refuses some keys with its own types
-        raise ConfigError(
-            f"'{folder}/{_FILE}' cannot be read; give the experiment: --config configs/X.py"
-        ) from error
+        advice = "give the experiment: --config configs/X.py"
+        if is_export(folder):
+            advice = "take the export again from where it came."
+        raise ConfigError(f"'{folder}/{_FILE}' cannot be read; {advice}") from error
     _open(config)
     return config
 
@@ -73,6 +74,20 @@ def with_stored_config(arguments: list[str]) -> list[str]:
         return arguments
     program, *rest = arguments
     return [program, f"--config={sys.modules[__name__].__file__}:{folders[-1]}", *rest]
+
+
+def missing_config(folder: str | None) -> ConfigError:
+    """Why a command line without --config means no experiment: what its --workdir lacks."""
+    if not folder:
+        lacking = "--config is missing"
+    elif Path(folder).expanduser().is_dir():
+        lacking = f"there is no run or export in '{folder}' ({_FILE} is missing), and no --config"
+    else:
+        lacking = f"there is no folder '{folder}', and no --config"
+    return ConfigError(
+        f"{lacking}; give an experiment, e.g. --config configs/digits_joint.py, or the --workdir "
+        "of a run or an export, which has its own."
+    )
 
 
 def _split(argument: str) -> tuple[str, str | None]:

@@ -1,10 +1,12 @@
 """Settings that no single part can check for itself, checked before anything starts."""
 
 import math
+import warnings
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from ebm_jax.data.attributes import configured
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import LEAST, LONG, NEEDED, TASKS
 from ebm_jax.reporting.tables import flatten
@@ -116,6 +118,7 @@ def validate(config: Any) -> None:
     try:
         _check_types(config)
         _check_values(config)
+        configured(config.data)
         _check_model(config)
         _check_optimisers(config)
         _check_training(config.train)
@@ -205,6 +208,12 @@ def _check_training(train):
                 f"train.{name} is {train[name]}, no multiple of train.steps_per_dispatch = "
                 f"{train.steps_per_dispatch}; change one of the two."
             )
+    if train.warmup_steps >= train.num_steps:
+        warnings.warn(
+            f"train.warmup_steps is {train.warmup_steps}, so with train.num_steps "
+            f"{train.num_steps} the energies do not begin to learn.",
+            stacklevel=2,
+        )
     if not 0 <= train.ema_decay < 1:
         raise ConfigError(f"train.ema_decay is {train.ema_decay}; it must be in [0, 1).")
 

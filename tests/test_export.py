@@ -109,7 +109,7 @@ def test_missing_parameters(copy):
 def test_truncated_parameters(copy, kept):
     path = copy / "params.msgpack"
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(DataError, match="cannot be read .*; write it again by running"):
+    with pytest.raises(DataError, match="cannot be read .*; take it again from where it came"):
         export.load(copy)
 
 

@@ -59,9 +59,9 @@ def assert_refused(result, code, *parts):
         (["--config.train.stpes=3"], ["no setting 'stpes'"]),
         (
             ["--config.train.step_per_dispatch=3"],
-            ["no setting 'step_per_dispatch' Did you mean \"steps_per_dispatch\""],
+            ["no setting 'step_per_dispatch' (did you mean 'steps_per_dispatch'?)"],
         ),
-        (["--config.trian.num_steps=3"], ["no setting 'trian' Did you mean \"train\""]),
+        (["--config.trian.num_steps=3"], ["no setting 'trian' (did you mean 'train'?)"]),
         (
             ["--config.train.num_steps=many"],
             ["--config.train.num_steps is 'many', which is no whole number; see configs/base.py."],
@@ -87,7 +87,8 @@ def test_bad_flags(run, tmp_path, arguments, parts):
 
 def test_missing_flags(run):
     assert_refused(run("--config", CONFIG), 2, "--workdir is missing; give a folder")
-    assert_refused(run("--workdir=x"), 2, "--config is missing; give an experiment")
+    assert_refused(run(), 2, "--config is missing; give an experiment")
+    assert_refused(run("--workdir=x"), 2, "there is no folder 'x', and no --config; give an exper")
 
 
 def test_unknown_variant(run):

@@ -63,6 +63,14 @@ def wait_for(what, condition, seconds, show):
     return found
 
 
+def begin(answer, job):
+    """Ends a requeued job's wait: two minutes, so that its nodes take it for a new one.
+
+    They go by the second of its credential, so it must not be that in which they ended the last.
+    """
+    answer("scontrol", "update", f"JobId={job}", "StartTime=now+3seconds")
+
+
 @pytest.fixture
 def slurm(tmp_path):
     """The environment in which sbatch finds a cluster of two nodes, ready for jobs."""
@@ -140,7 +148,7 @@ def test_preempted_and_finished(slurm, tmp_path):
 
     queued = lambda: "JobState=PENDING" in answer("scontrol", "show", "job", job)  # noqa: E731
     wait_for("the queue", queued, 20, everything)
-    answer("scontrol", "update", f"JobId={job}", "StartTime=now")  # Slurm would wait two minutes
+    begin(answer, job)
     ended = lambda: "JobState=COMPLETED" in answer("scontrol", "show", "job", job)  # noqa: E731
     wait_for("the second end", ended, 300, everything)
 
@@ -188,7 +196,7 @@ def test_of_an_array_only_what_was_preempted_comes_again(slurm, tmp_path):
         return show(2) + log.read_text() + "".join(p.read_text() for p in checkout.glob("*.out"))
 
     wait_for("the queue", lambda: "PENDING" in show(2) and "Restarts=1" in show(2), 60, said)
-    answer("scontrol", "update", f"JobId={job}_2", "StartTime=now")
+    begin(answer, f"{job}_2")
     wait_for("the second end", lambda: "JobState=COMPLETED" in show(2), 60, said)
     assert "Restarts=1 " in show(2) and "ExitCode=0:0" in show(2)
     assert "Restarts=0 " in show(0) and "ExitCode=0:0" in show(0)

@@ -1,6 +1,7 @@
 """A command line without --config takes the config of the run or export in --workdir."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,28 @@ def test_damaged(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ConfigError, match="cannot be read; give the experiment: --config"):
         stored_config.get_config(str(tmp_path))
+
+
+def test_damaged_in_an_export(tmp_path):
+    for name in ("config.json", stored_config.PARAMETERS):
+        (tmp_path / name).write_text("{")
+    with pytest.raises(ConfigError, match="cannot be read; take the export again from where it"):
+        stored_config.get_config(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "folder, said",
+    [
+        (None, "--config is missing; give an experiment"),
+        ("nowhere", "there is no folder 'nowhere', and no --config; give an experiment"),
+        (
+            str(ROOT),
+            r"there is no run or export in '.*' \(config.json is missing\), and no --config;",
+        ),
+    ],
+)
+def test_what_lacks_where_there_is_no_config(folder, said):
+    assert re.match(said, str(stored_config.missing_config(folder)))
 
 
 @pytest.mark.parametrize(

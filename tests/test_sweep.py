@@ -105,7 +105,7 @@ def test_what_stops_a_run_stops_the_sweep(runs, capsys, error, code):
         (["--task", "likelihood"], "without the 'likelihood' to compare"),
         (["--seeds", "1", "1"], "--seeds are [1, 1]"),
         (["--values", "5", "x"], "num_steps is 'x', which is no whole number; see"),
-        (["--over", "sampler.prior.num_step"], "no setting 'num_step' Did you mean \"num_steps\""),
+        (["--over", "sampler.prior.num_step"], "no setting 'num_step' (did you mean 'num_steps'?)"),
         (["--over", "sampler.prior"], "sampler.prior is '5', which is no group of settings"),
         (["--over", "seed"], "--over is 'seed'; seeds are repetitions: give them by --seeds."),
         (["--values", "5", "-5"], "sampler.prior.num_steps is -5"),

@@ -17,6 +17,7 @@ from tests.test_train import tiny_config
         ("train.image_every", 0, "train.image_every is 0"),
         ("train.steps_per_dispatch", 0, "train.steps_per_dispatch is 0"),
         ("train.remat", True, "train.remat is True, but model.generator.kind 'mlp' has no cells"),
+        ("data.attributes", ("class", 10), r"data.attributes is \('class', 10\); give pairs of a"),
         ("train.steps_per_dispatch", 3, "train.num_steps is 40, no multiple .* = 3"),
         (
             "eval.last_checkpoints",
@@ -154,4 +155,11 @@ def test_deep_models_and_energies_on_them_may_recompute_their_cells():
     for get_config in (celeb_a_nvae.get_config, celeb_a_two_stage.get_config):
         config = get_config()
         assert config.train.remat
+        validate(config)
+
+
+def test_energies_that_never_learn_are_told():
+    config = tiny_config()
+    config.train.warmup_steps = config.train.num_steps
+    with pytest.warns(UserWarning, match="warmup_steps is 40, so with train.num_steps 40 the"):
         validate(config)

@@ -90,7 +90,7 @@ def check(config: Any, dataset: Any) -> None:
             raise ConfigError(
                 f"eval.tasks names control, but '{name}' cannot be read from images of "
                 f"{dataset.name}: class needs grey images with labels, and beside it thickness "
-                "and slant are known; leave the task out."
+                "and slant are known; use those, or leave the task out."
             )
 
 

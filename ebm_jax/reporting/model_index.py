@@ -10,9 +10,9 @@ from ebm_jax.reporting.data_licences import data_set
 from ebm_jax.reporting.marked_page import page_with
 from ebm_jax.reporting.model_card import render_card
 from ebm_jax.reporting.model_kinds import kind_of
+from ebm_jax.reporting.run_record import PARAMETERS
 
 CARD, PAGE, MARKERS = "card.json", "README.md", "models"
-_PARAMETERS = "params.msgpack"
 _NEW_PAGE = f"# Pretrained models\n\n<!-- {MARKERS}:start -->\n<!-- {MARKERS}:end -->\n"
 
 
@@ -30,7 +30,7 @@ def pages_of(folder: Path) -> dict[Path, str]:
     Raises:
       ConfigError: README.md has no markers, or an export's JSON cannot be read.
     """
-    exports = sorted(path.parent for path in folder.glob(f"[!.]*/{_PARAMETERS}"))
+    exports = sorted(path.parent for path in folder.glob(f"[!.]*/{PARAMETERS}"))
     described = {export: _read(export / "config.json") for export in exports}
     page = folder / PAGE
     text = page.read_text(encoding="utf-8") if page.exists() else _NEW_PAGE
@@ -52,7 +52,7 @@ def _table(described: dict[Path, dict]) -> str:
             data_set(config).title,
             size_words(config),
             spaced(description["step"]),
-            spaced(round((export / _PARAMETERS).stat().st_size / 1000)),
+            spaced(round((export / PARAMETERS).stat().st_size / 1000)),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -10,6 +10,7 @@ from ebm_jax.errors import ConfigError
 from ebm_jax.reporting.writers import read_metrics
 
 MINUTES = "time/elapsed_minutes"
+PARAMETERS = "params.msgpack"  # of exports alone
 
 
 class RunRecord(NamedTuple):
@@ -100,7 +101,9 @@ def read_run(workdir: str | os.PathLike) -> RunRecord:
     """
     workdir = Path(workdir)
     if not workdir.is_dir():
-        raise ConfigError(f"There is no workdir '{workdir}'; give the folder of a run.")
+        raise ConfigError(f"There is no folder '{workdir}'; give the folder of a run.")
+    if (workdir / PARAMETERS).is_file():
+        raise ConfigError(f"'{workdir}' holds an export and no run; give the folder of a run.")
     problems: list[str] = []
     evaluations = {
         path.stem: content

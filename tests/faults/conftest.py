@@ -1,6 +1,7 @@
 """File systems that can be filled or made read-only, and gates in a run."""
 
 import subprocess
+import time
 
 import pytest
 
@@ -47,7 +48,10 @@ def read_only():
         if not mount("--bind", str(folder), str(folder)):
             pytest.skip("only root can make a folder read-only for every process")
         mounted.append(folder)
-        assert mount("-o", "remount,bind,ro", str(folder))
+        end_of_tries = time.monotonic() + 30
+        while not mount("-o", "remount,bind,ro", str(folder)):  # busy while a file is being written
+            assert time.monotonic() < end_of_tries, f"{folder} stayed busy for 30 s"
+            time.sleep(0.02)
         return lambda: end(folder)
 
     yield begin

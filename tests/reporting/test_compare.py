@@ -79,8 +79,9 @@ def test_runs_that_have_hardly_begun(tmp_path, fake):
         ([], "error: no runs are given; name the folders of at least two"),
         (["first"], "error: one run alone, 'first', is given; name a second one"),
         (["first", "x/../first"], "error: 'x/../first' is the same run as 'first'; name every run"),
-        (["first", "nowhere"], "error: There is no workdir 'nowhere'; give the folder of a run."),
+        (["first", "nowhere"], "error: There is no folder 'nowhere'; give the folder of a run."),
         (["first", "empty"], "error: 'empty' is no run's folder, for it has neither config.json"),
+        (["first", "export"], "error: 'export' holds an export and no run; give the folder of a"),
         (["first", "second", "--out", "empty"], "error: --out is 'empty', a folder; name a file"),
         (
             ["first", "second", "--out", "file/c.html"],
@@ -93,6 +94,8 @@ def test_bad_usage_ends_with_a_sentence(tmp_path, runs, monkeypatch, capsys, arg
     for folder in ("x", "empty"):
         (tmp_path / folder).mkdir()
     (tmp_path / "file").write_text("")
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "params.msgpack").touch()
     assert compare.main(arguments) == 2
     assert capsys.readouterr().err.startswith(message)
     assert not list(tmp_path.glob("*.html"))
