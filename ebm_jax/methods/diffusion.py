@@ -32,8 +32,9 @@ def build(config, axis_name: str | None = None) -> Method:
         level, and `step_size` is b, from which `diffusion.step_rule` makes η_t (see
         `densities.diffusion.step_sizes`). `diffusion.weight_power` p weighs the levels by 1/η_t^p:
         with p = 1 all have their likelihood's gradient; less gives those of large steps more of
-        what nets and their optimiser share, and each level keeps its own optimum. See
-        configs/base.py for the rest.
+        what nets and their optimiser share, and each level keeps its own optimum.
+        `diffusion.sample_shares` are the levels' parts of a sample's T · K steps, level 0 first; ()
+        for K at each. See configs/base.py for the rest.
       axis_name: the mapped axis to average over, or None.
 
     Raises:
@@ -67,7 +68,8 @@ def build(config, axis_name: str | None = None) -> Method:
     model, chains = parts.model, parts.chains
 
     def settings(num_steps):
-        return ReverseChain(levels, step_sizes, num_steps, chain_cfg.clip)
+        shares = tuple(config.diffusion.sample_shares)
+        return ReverseChain(levels, step_sizes, num_steps, chain_cfg.clip, shares)
 
     def tilt_of(params):
         prior = model.prior(params)
@@ -136,13 +138,19 @@ def build(config, axis_name: str | None = None) -> Method:
         advice="lower the rate of optim.energy or sampler.prior.step_size",
         axis_name=axis_name,
         chain_detail=(
-            f" at each of {levels.num_steps} levels (that is b; "
+            f" at each of {levels.num_steps} levels{_shares_words(config.diffusion)} (that is b; "
             f"{diffusion.STEP_RULES[config.diffusion.step_rule]})"
         ),
         one_target=False,
         builds_on=latent_model.BACKBONE_SETTINGS,
         needs_first_stage=True,
     )
+
+
+def _shares_words(settings) -> str:
+    if not settings.sample_shares:
+        return ""
+    return f" on average, {' : '.join(f'{s:g}' for s in settings.sample_shares)} from level 0 up"
 
 
 def _levels(keys, num_steps):
@@ -173,6 +181,12 @@ def _check(config) -> None:
         raise ConfigError(
             f"diffusion.weight_power is {config.diffusion.weight_power}; use 0 (equal weights) to "
             "1 (1/η_t, the paper's)."
+        )
+    shares = tuple(config.diffusion.sample_shares)
+    if shares and not (len(shares) == steps and min(shares) >= 0 and sum(shares) > 0):
+        raise ConfigError(
+            f"diffusion.sample_shares is {shares}; give one number for each of the {steps} levels, "
+            "level 0 first, none negative and not all 0, or () for as many steps at each."
         )
     levels = diffusion.schedule(steps)
     # In units of the variance that each level's Gaussian has.

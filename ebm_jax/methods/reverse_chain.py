@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ebm_jax.densities.diffusion import Schedule, recovery_log_prob
 from ebm_jax.densities.hierarchical import Latents
-from ebm_jax.samplers import Chain, langevin, run_chain
-from ebm_jax.samplers.noise import fold_in
+from ebm_jax.samplers import Chain, Kernel, langevin, run_chain
 
 Tilt = Callable[[Latents, jax.Array], jax.Array]
 
@@ -22,12 +22,15 @@ class ReverseChain(NamedTuple):
       step_sizes: η_t [T], variances of the Langevin steps at each level.
       num_steps: K, of each level.
       clip: largest norm of a scaled gradient, 0 = off.
+      shares: of the T · K steps of a sample, what each level has, level 0 first, in any unit; ()
+        for K each.
     """
 
     levels: Schedule
     step_sizes: jax.Array
     num_steps: int
     clip: float = 0.0
+    shares: tuple[float, ...] = ()
 
 
 def one_level(
@@ -52,37 +55,58 @@ def one_level(
       t: level of each chain, [B] of 0 … T − 1.
       keep_every: see `run_chain`.
     """
-    log_prob = recovery_log_prob(lambda u: tilt(u, t), chain.levels, t, noisier)
-    kernel = langevin(log_prob, chain.step_sizes[t], convention="variance", clip=chain.clip)
+    kernel = _kernel(chain, tilt, noisier, t)
     return run_chain(kernel, keys, noisier, chain.num_steps, keep_every=keep_every)
 
 
 def all_levels(
     chain: ReverseChain, tilt: Tilt, keys: jax.Array, start: Latents, keep_every: int = 0
 ) -> Chain:
-    """ũ_T → ũ_0, level by level.
+    """ũ_T → ũ_0, level by level, T · K steps in all.
 
     Args:
       chain, tilt, keys: as in `one_level`.
       start: ũ_T, a draw of N(0, I), leaves [B, ...].
-      keep_every: keep every so many-th position; must divide K.
+      keep_every: keep every so many-th position of all; must divide T · K.
 
     Returns:
-      Chain: position ũ_0; the last level's Info, but `finite` and `accepted` of all; kept positions
-      and Infos of all levels in their order, T · K / keep_every of them.
+      Chain, as `run_chain` gives it; position is ũ_0.
     """
-    num_chains = len(keys)
+    lengths = steps_of_levels(chain)
+    order = np.repeat(np.arange(len(lengths)), lengths)[::-1]
+    level_of, begins = jnp.asarray(order), jnp.asarray(np.diff(order, prepend=-1) != 0)
 
-    def down(u, level):
-        t = jnp.full(num_chains, level)
-        run = one_level(chain, tilt, fold_in(keys, level), u, t, keep_every)
-        return run.position, run
+    def step(keys, state):
+        t = jnp.full(len(keys), level_of[state.done])
+        arrived = begins[state.done]
+        noisier = jax.tree.map(
+            lambda u, before: jnp.where(arrived, u, before), state.position, state.noisier
+        )
+        kernel = _kernel(chain, tilt, noisier, t)
+        moved, info = kernel.step(keys, kernel.init(state.position))
+        return _OnTheWay(moved.position, noisier, state.done + 1), info
 
-    position, runs = jax.lax.scan(down, start, jnp.arange(chain.levels.num_steps)[::-1])
-    info = jax.tree.map(lambda leaf: leaf[-1], runs.info)
-    info = info._replace(finite=runs.info.finite.all(0), accepted=runs.info.accepted.mean(0))
+    descent = Kernel(init=lambda u: _OnTheWay(u, u, jnp.zeros((), jnp.int32)), step=step)
+    return run_chain(descent, keys, start, sum(lengths), keep_every=keep_every)
 
-    def joined(kept):
-        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), kept)
 
-    return Chain(position, info, joined(runs.trajectory), joined(runs.profile))
+def steps_of_levels(chain: ReverseChain) -> list[int]:
+    """How many of a sample's T · K steps each level has, level 0 first: by `shares`, rounded."""
+    total = chain.levels.num_steps * chain.num_steps
+    shares = np.asarray(chain.shares or [1] * chain.levels.num_steps, np.float64)
+    ends = np.rint(total * np.cumsum(shares) / shares.sum()).astype(int)
+    return np.diff(ends, prepend=0).tolist()
+
+
+class _OnTheWay(NamedTuple):
+    """ũ_t as it moves, the ũ_{t+1} that its level began with, and the steps behind it."""
+
+    position: Latents
+    noisier: Latents
+    done: jax.Array
+
+
+def _kernel(chain, tilt, noisier, t) -> Kernel:
+    """Langevin steps on p(ũ_t|ũ_{t+1}), t [B]."""
+    log_prob = recovery_log_prob(lambda u: tilt(u, t), chain.levels, t, noisier)
+    return langevin(log_prob, chain.step_sizes[t], convention="variance", clip=chain.clip)

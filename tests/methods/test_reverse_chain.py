@@ -8,7 +8,12 @@ import pytest
 
 from ebm_jax.densities import diffusion
 from ebm_jax.densities.gaussian import standard_normal_log_prob
-from ebm_jax.methods.reverse_chain import ReverseChain, all_levels, one_level
+from ebm_jax.methods.reverse_chain import (
+    ReverseChain,
+    all_levels,
+    one_level,
+    steps_of_levels,
+)
 from ebm_jax.nn.mlp import MLP
 from ebm_jax.samplers import langevin, run_chain
 
@@ -45,7 +50,7 @@ def variance_after(chain: ReverseChain, variance: float) -> list[float]:
         keeps = 1 - eta / 2 if last else 1 - eta / (2 * sigma**2)
         pulls = 0.0 if last else eta * alpha / (2 * sigma**2)
         mean, noise = 1.0, 0.0  # x = mean · ũ_{t+1} + a Gaussian of this variance
-        for _ in range(chain.num_steps):
+        for _ in range(steps_of_levels(chain)[t]):
             mean, noise = keeps * mean + pulls, keeps**2 * noise + eta
         variance = mean**2 * variance + noise
         found.append(variance)
@@ -66,6 +71,41 @@ def test_without_energy_the_variance_is_that_of_the_recursion(steps, scale):
     for a, b in zip(run.position, run.trajectory, strict=True):
         np.testing.assert_array_equal(a, b[-1])
     assert run.profile.energy.shape == (steps, CHAINS)
+
+
+def test_levels_have_their_shares_of_the_steps():
+    """Without energy the variance is that of the recursion with K of each level; T · K in all."""
+    levels = diffusion.schedule(3)
+    chain = settings(levels, 5e-3, num_steps=15)._replace(shares=(8, 32, 5))
+    assert steps_of_levels(chain) == [8, 32, 5]
+    assert steps_of_levels(chain._replace(num_steps=150)) == [80, 320, 50]
+    assert steps_of_levels(chain._replace(shares=(1, 1, 5), num_steps=1)) == [0, 1, 2]
+    assert steps_of_levels(chain._replace(shares=())) == [15, 15, 15]
+
+    start = (2.0 * normal(1, (CHAINS, 3)),)
+    run = jax.jit(lambda k, u: all_levels(chain, no_tilt, k, u, keep_every=1))(keys(CHAINS), start)
+    assert run.trajectory[0].shape == (45, CHAINS, 3)
+    ends = [run.trajectory[0][k - 1] for k in (5, 37, 45)]
+    for found, expected in zip(ends, variance_after(chain, 4.0), strict=True):
+        assert abs(found.var() - expected) < 5 * expected * np.sqrt(2 / found.size)
+
+
+def test_a_sample_is_its_levels_one_after_another():
+    """Without noise: the chains of `one_level`, each from the end of the one before."""
+    levels = diffusion.schedule(3)
+    chain = ReverseChain(levels, jnp.full(3, 1e-11), 5, shares=(2, 9, 4))
+
+    def tilt(u, t):
+        return 5e8 * jnp.sin(3 * u[0].sum(1) + 2 * t) * (1 + t)
+
+    position = start = (normal(3, (4, 2)),)
+    for t, count in ((2, 4), (1, 9), (0, 2)):
+        level, before = chain._replace(num_steps=count), position
+        position = one_level(level, tilt, keys(4), position, jnp.full(4, t)).position
+        assert np.abs(np.asarray(position[0] - before[0])).max() > 0.01
+    found = all_levels(chain, tilt, keys(4), start)
+    np.testing.assert_allclose(found.position[0], position[0], atol=1e-4)
+    assert found.info.accepted == pytest.approx(np.ones(4)) and found.info.finite.all()
 
 
 def test_without_energy_long_chains_end_at_the_gaussian_base():
