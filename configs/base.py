@@ -118,6 +118,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.eval.batch_size = 500
     c.eval.grid = 64  # images in a grid
     c.eval.prior_steps = placeholder(int)  # default: sampler.prior.num_steps
+    c.eval.level_shares = ()  # of a diffusion sample's T · K steps, level 0 first; (): K at each
     # Batches of prior samples from which a deep backbone's batch normalisation takes its statistics
     # before sampling; 0: those of training.
     c.eval.recalibration_batches = 0

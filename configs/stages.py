@@ -19,8 +19,7 @@ def diffusion(c: ml_collections.ConfigDict) -> None:
     c.diffusion = ml_collections.ConfigDict(
         # num_steps: T;  step_rule: of η_t, annealed (the paper's) | conditional
         # weight_power: p of the levels' weights 1/η_t^p in the loss; 1 the paper's
-        # sample_shares: of a sample's T · K steps, of each level from 0 up; () K each, as the paper
-        dict(num_steps=3, step_rule="annealed", weight_power=1.0, sample_shares=())
+        dict(num_steps=3, step_rule="annealed", weight_power=1.0)
     )
     c.sampler.prior.num_steps = 30  # K, of each level
     c.sampler.prior.step_size = 0.03  # b

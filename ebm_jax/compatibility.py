@@ -14,7 +14,7 @@ _SAMPLE = dict(num_images=64, seed=0, prior="ebm", frozen=(), attributes=(), str
 _ADDED = (
     ("train", "num_steps", "remat", False),
     ("diffusion", "step_rule", "weight_power", 1.0),
-    ("diffusion", "step_rule", "sample_shares", ()),
+    ("eval", "prior_steps", "level_shares", ()),
     ("", "seed", "sample", ml_collections.ConfigDict(_SAMPLE)),
 )
 

@@ -33,7 +33,7 @@ def build(config, axis_name: str | None = None) -> Method:
         `densities.diffusion.step_sizes`). `diffusion.weight_power` p weighs the levels by 1/η_t^p:
         with p = 1 all have their likelihood's gradient; less gives those of large steps more of
         what nets and their optimiser share, and each level keeps its own optimum.
-        `diffusion.sample_shares` are the levels' parts of a sample's T · K steps, level 0 first; ()
+        `eval.level_shares` are the levels' parts of a sample's T · K steps, level 0 first; ()
         for K at each. See configs/base.py for the rest.
       axis_name: the mapped axis to average over, or None.
 
@@ -68,7 +68,7 @@ def build(config, axis_name: str | None = None) -> Method:
     model, chains = parts.model, parts.chains
 
     def settings(num_steps):
-        shares = tuple(config.diffusion.sample_shares)
+        shares = tuple(config.eval.level_shares)
         return ReverseChain(levels, step_sizes, num_steps, chain_cfg.clip, shares)
 
     def tilt_of(params):
@@ -138,7 +138,7 @@ def build(config, axis_name: str | None = None) -> Method:
         advice="lower the rate of optim.energy or sampler.prior.step_size",
         axis_name=axis_name,
         chain_detail=(
-            f" at each of {levels.num_steps} levels{_shares_words(config.diffusion)} (that is b; "
+            f" at each of {levels.num_steps} levels{_shares_words(config.eval)} (that is b; "
             f"{diffusion.STEP_RULES[config.diffusion.step_rule]})"
         ),
         one_target=False,
@@ -148,9 +148,9 @@ def build(config, axis_name: str | None = None) -> Method:
 
 
 def _shares_words(settings) -> str:
-    if not settings.sample_shares:
+    if not settings.level_shares:
         return ""
-    return f" on average, {' : '.join(f'{s:g}' for s in settings.sample_shares)} from level 0 up"
+    return f" on average, {' : '.join(f'{s:g}' for s in settings.level_shares)} from level 0 up"
 
 
 def _levels(keys, num_steps):
@@ -182,10 +182,10 @@ def _check(config) -> None:
             f"diffusion.weight_power is {config.diffusion.weight_power}; use 0 (equal weights) to "
             "1 (1/η_t, the paper's)."
         )
-    shares = tuple(config.diffusion.sample_shares)
+    shares = tuple(config.eval.level_shares)
     if shares and not (len(shares) == steps and min(shares) >= 0 and sum(shares) > 0):
         raise ConfigError(
-            f"diffusion.sample_shares is {shares}; give one number for each of the {steps} levels, "
+            f"eval.level_shares is {shares}; give one number for each of the {steps} levels, "
             "level 0 first, none negative and not all 0, or () for as many steps at each."
         )
     levels = diffusion.schedule(steps)
