@@ -112,14 +112,16 @@ def test_layers_that_are_kept_keep_their_u(build, batch, first):
 
 @pytest.mark.parametrize("build", [joint_config, digits_control.get_config])
 def test_a_sample_is_the_same_in_any_company(build, batch, first):
-    method, state = begun(build(), batch, first)
+    c = build()
+    c.sampler.prior.step_size /= 3  # of an untrained diffusion one chain in twenty diverges
+    method, state = begun(c, batch, first)
     state = methods.inference_state(state)
     request = methods.compiled(method).control.request
     values = np.array([[1, 0], [2, -1], [-1, 2], [3, 1]], np.int32)
     images, _ = request(state, jax.random.key(0), np.arange(4), values)
     again, _ = request(state, jax.random.key(0), np.array([3, 1]), values[[3, 1]])
     np.testing.assert_allclose(again, images[np.array([3, 1])], atol=1e-5)
-    stronger, _ = request(state, jax.random.key(0), np.arange(4), values, 8.0)
+    stronger, _ = request(state, jax.random.key(0), np.arange(4), values, 20.0)
     assert np.abs(stronger - images).max() > 1e-4
 
 
