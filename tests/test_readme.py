@@ -1,4 +1,4 @@
-"""README: its commands run, its tables are those of docs/results.json, its links lead somewhere."""
+"""README and experiments: their commands run, the tables are those of docs/results.json, its links lead somewhere."""
 
 import json
 import re
@@ -12,23 +12,26 @@ import pytest
 from ebm_jax.reporting import results
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, EXPERIMENTS = (
+    (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/experiments.md")
+)
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+def blocks(language, page):
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.M | re.S)
 
 
 COMMANDS = [
     line.split(" #")[0].strip()
-    for block in blocks("bash")
+    for page in (README, EXPERIMENTS)
+    for block in blocks("bash", page)
     for line in block.splitlines()
     if any(f"ebm_jax.{module}" in line for module in ("main", "sweep", "reporting.compare"))
 ]
 
 
-def test_the_readme_has_commands():
-    assert len(COMMANDS) >= 5
+def test_the_pages_have_commands():
+    assert len(COMMANDS) >= 14
 
 
 PAGES = [path for where in ("", "docs/**/", "pretrained/**/") for path in ROOT.glob(f"{where}*.md")]
@@ -90,14 +93,14 @@ def needs_first_stage(name):
 @pytest.mark.slow
 @pytest.mark.xdist_group("readme")
 def test_commands_run_as_written(tmp_path):
-    """In the README's order and one folder, since later ones use what earlier ones made."""
+    """In the pages' order and one folder, since later ones use what earlier ones made."""
     for command in COMMANDS:
         command = re.sub(r"(configs/\w+\.py)", r"\1:quick", command)
         command = command.replace("runs/", f"{tmp_path}/runs/")
         arguments = [sys.executable, *shlex.split(command)[1:]]
         result = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
         assert result.returncode == 0, f"{command}\n{result.stderr}"
-    (python,) = blocks("python")
+    (python,) = blocks("python", README)
     code = python.replace("runs/", f"{tmp_path}/runs/") + (
         "\nassert images.shape == (16, 8, 8, 1) and latents[0].shape == (16, 16)"
         "\nassert scores.shape == (16,)"
