@@ -11,7 +11,7 @@ from ebm_jax.reporting.files import write_json, write_text
 from ebm_jax.reporting.result_record import values_of
 from ebm_jax.reporting.result_table import value_text
 from ebm_jax.reporting.run_record import read_run
-from ebm_jax.reporting.tables import VARIANTS, label
+from ebm_jax.reporting.tables import VARIANTS, label, lower_is_better
 
 BASELINE = "baseline"
 
@@ -61,7 +61,7 @@ def write_ablation(
             if name in row["results"] and name != "reconstruction"
         },
         xlabel=setting,
-        ylabel=metric,
+        ylabel=f"{metric} (lower is better)" if lower_is_better(metric) else metric,
     )
     return [write_text(folder / "ablation.md", _markdown(setting, metric, rows, variants)), plot]
 
@@ -114,4 +114,6 @@ def _markdown(setting: str, metric: str, rows: list[dict], variants: list[str]) 
         cells.append("–" if row["minutes"] is None else f"{row['minutes']:.3g}")
         cells.append(str(row["diverged"] or "–"))
         lines.append("| " + " | ".join(cells) + " |")
+    if lower_is_better(metric):
+        lines += ["", f"Lower is better ({metric})."]
     return "\n".join(lines) + "\n"

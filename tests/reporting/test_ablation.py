@@ -30,6 +30,8 @@ def test_means_table_and_plot(tmp_path, runs):
         "| baseline | 20.00 ± 0 (2 seeds) | – | 2 | – |",
         "| `15` | 20.00 ± 0 (2 seeds) | 8.50 ± 0.71 (2 seeds) | 2 | – |",
         "| `30` | 20.00 ± 0 (2 seeds) | 6.50 ± 0.71 (2 seeds) | 2 | – |",
+        "",
+        "Lower is better (fd_classifier).",
     ]
     assert plot.read_bytes()[:4] == b"\x89PNG" and plot.with_suffix(".pdf").exists()
     rows = json.loads((tmp_path / "ablation.json").read_text())["rows"]
