@@ -1,4 +1,4 @@
-"""README and experiments: their commands run, the tables are those of docs/results.json, its links lead somewhere."""
+"""README and docs/experiments.md: commands run, tables are of docs/results.json, links lead on."""
 
 import json
 import re
