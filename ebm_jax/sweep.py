@@ -19,6 +19,7 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
+from ebm_jax import first_stage
 from ebm_jax.command_line import as_config_error
 from ebm_jax.errors import ConfigError, DivergedError, PreemptedError, UserError, as_user_error
 from ebm_jax.evaluation import TASKS
@@ -172,7 +173,10 @@ def _check(point: Point, task: str) -> None:
     except Exception as error:  # absl and ml_collections raise many types; user files any
         raise as_config_error(error) from error
     validate(config)
-    prepare(config)
+    _, method = prepare(config)
+    first_stage.check(config, method)
+    if config.train.first_stage and not point.workdir.exists():  # a begun run has its own copy
+        first_stage.load(config, method)
     if task not in config.eval.tasks:
         raise ConfigError(
             f"eval.tasks of {point.arguments[0]} is {tuple(config.eval.tasks)}, without the "

@@ -72,8 +72,10 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
     validate(config)
     stored_config.refuse_export(workdir)
     parallel.check_batch_size(config.data.batch_size, config.train.accumulate)
-    workdir = workdirs.prepare(workdirs.output(workdir))
+    workdir = workdirs.output(workdir)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(workdirs.absent_if_refused(workdir))
+        workdir = workdirs.prepare(workdir)
         preemption = preemption or stack.enter_context(Preemption())
         stack.enter_context(workdirs.locked(workdir))
         return _train(config, workdir, preemption, stack)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ebm_jax import parallel
-from ebm_jax.errors import ConfigError
+from ebm_jax.errors import ConfigError, UserError
 
 
 def prepare(workdir: str | Path) -> Path:
@@ -61,6 +61,19 @@ def _scratch() -> str:
     folder = tempfile.mkdtemp(prefix="ebm_jax_process_")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+@contextlib.contextmanager
+def absent_if_refused(workdir: str | Path) -> Iterator[None]:
+    """Removes a folder that a run made and was then refused in, before it recorded anything."""
+    path = Path(workdir).expanduser().resolve()
+    existed = path.exists()
+    try:
+        yield
+    except UserError:
+        if not existed and not (path / "config.json").exists():
+            shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 @contextlib.contextmanager

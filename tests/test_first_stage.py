@@ -128,7 +128,19 @@ def test_folders_without_an_export(tmp_path):
 def test_run_that_needs_a_first_stage_says_so_before_it_begins(tmp_path):
     with pytest.raises(ConfigError, match="takes its generator from another run; name that run's"):
         train(refinement(), tmp_path / "second")
-    assert not (tmp_path / "second" / "checkpoints").exists()
+    assert not (tmp_path / "second").exists()
+
+
+def test_a_refused_run_leaves_no_folder_and_takes_none_away(tmp_path):
+    c = refinement(tmp_path / "nothing")
+    with pytest.raises(DataError, match="no such folder"):
+        train(c, tmp_path / "second")
+    assert not (tmp_path / "second").exists()
+    (tmp_path / "second").mkdir()
+    (tmp_path / "second" / "notes.txt").touch()
+    with pytest.raises(DataError, match="no such folder"):
+        train(c, tmp_path / "second")
+    assert (tmp_path / "second" / "notes.txt").exists()
 
 
 def test_run_that_builds_on_none_refuses_one(tmp_path):

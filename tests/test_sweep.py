@@ -110,6 +110,7 @@ def test_what_stops_a_run_stops_the_sweep(runs, capsys, error, code):
         (["--over", "seed"], "--over is 'seed'; seeds are repetitions: give them by --seeds."),
         (["--values", "5", "-5"], "sampler.prior.num_steps is -5"),
         (["--config.data.batch_size=5000"], "data.batch_size is 5000, more than the 1438"),
+        (["--config.train.first_stage=x"], "'x', but method 'joint' builds on no other run"),
         (["--values", "(5,)", "(5)"], "two have the same folder"),
         (["--baseline", "configs/none.py"], "--config cannot be read: No such file or directory"),
     ],
