@@ -83,7 +83,7 @@ def settings_table(records: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
 
 
 def number_tables(records: Sequence[RunRecord], names: Sequence[str]) -> list[dict]:
-    """A table of key numbers for every task that any run was evaluated by.
+    """A table of key numbers for every task that gave any run some.
 
     Args:
       records: the runs.
@@ -96,7 +96,8 @@ def number_tables(records: Sequence[RunRecord], names: Sequence[str]) -> list[di
       differ, else one without names.
     """
     tasks = dict.fromkeys(task for record in records for task in record.evaluations)
-    return [_number_table(task, records, names) for task in tasks]
+    tables = [_number_table(task, records, names) for task in tasks]
+    return [table for table in tables if table["rows"]]
 
 
 def _number_table(task: str, records: Sequence[RunRecord], names: Sequence[str]) -> dict:

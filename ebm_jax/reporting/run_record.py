@@ -11,6 +11,7 @@ from ebm_jax.reporting.writers import read_metrics
 
 MINUTES = "time/elapsed_minutes"
 PARAMETERS = "params.msgpack"  # of exports alone
+_FIRST = ("fid", "fd_classifier", "reconstruction")  # evaluations a reader looks for first
 
 
 class RunRecord(NamedTuple):
@@ -20,7 +21,7 @@ class RunRecord(NamedTuple):
     info: dict  # config.json: config, command, versions, git_commit, hardware, started
     metrics: list[dict]  # rows of metrics.jsonl
     samples: dict[str, list[tuple[int | None, Path]]]  # kind → (step, file), by step
-    evaluations: dict[str, dict]  # task → eval/<task>.json
+    evaluations: dict[str, dict]  # task → eval/<task>.json; how good samples are first
     figures: list[Path]  # eval/*.png
     checkpoint_step: int | None
     problems: list[str]  # sentences about files that could not be read
@@ -87,6 +88,11 @@ def _latest_checkpoint(folder: Path) -> int | None:
     return max((int(name[1]) for name in names if name), default=None)
 
 
+def _place(path: Path) -> tuple[int, str]:
+    """Where an evaluation stands among the others."""
+    return (_FIRST.index(path.stem) if path.stem in _FIRST else len(_FIRST), path.stem)
+
+
 def read_run(workdir: str | os.PathLike) -> RunRecord:
     """Reads all that a workdir holds about its run.
 
@@ -107,7 +113,7 @@ def read_run(workdir: str | os.PathLike) -> RunRecord:
     problems: list[str] = []
     evaluations = {
         path.stem: content
-        for path in sorted((workdir / "eval").glob("[!.]*.json"))
+        for path in sorted((workdir / "eval").glob("[!.]*.json"), key=_place)
         if (content := _read_json(path, problems))
     }
     return RunRecord(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ebm_jax.reporting import comparison
+from ebm_jax.reporting.files import write_json
 from ebm_jax.reporting.run_record import read_run
 
 
@@ -36,6 +37,16 @@ def test_the_lowest_number_is_the_best_where_lower_is_better(tmp_path, fake):
     ]
     assert table["note"] == "" and table["more"] == []
     assert table["protocols"] == [("", "500 samples against the test images.")]
+
+
+def test_a_task_without_numbers_has_no_table_and_samples_come_first(tmp_path, fake):
+    run = fake.make_run(tmp_path / "a", result=fake.evaluation())
+    write_json(run / "eval" / "chains.json", {"skipped": "there is no energy"})
+    write_json(run / "eval" / "anomaly.json", {"metric": "auroc", "results": {"energy": 0.5}})
+    record = read_run(run)
+    assert list(record.evaluations) == ["fd_classifier", "anomaly", "chains"]
+    tables = comparison.number_tables([record], ["a"])
+    assert [table["task"] for table in tables] == ["fd_classifier", "anomaly"]
 
 
 def test_nothing_is_the_best_of_another_metric(tmp_path, fake):

@@ -134,7 +134,7 @@ def test_missing_and_broken_parts_are_left_out(tmp_path):
     summary = read(write_report(tmp_path)).text["summary"]
     assert "config.json could not be read" in summary
     assert "list.json holds no JSON object" in summary
-    with pytest.raises(ConfigError, match="no workdir"):
+    with pytest.raises(ConfigError, match="no folder"):
         write_report(tmp_path / "nowhere")
 
 
