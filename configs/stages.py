@@ -68,8 +68,10 @@ def control(c, attributes, *, layers=()) -> None:
     """
     c.data.attributes = attributes
     c.data.attribute_edges = placeholder(tuple)  # filled in: between the bins of measured ones
-    # weight: of −log p(y|z) in the loss
-    c.coupling = ml_collections.ConfigDict(dict(hidden=(256, 256), layers=layers, weight=1.0))
+    # weight: of −log p(y|z) in the loss;  labels: of z, measured on its image: data's | decoded
+    c.coupling = ml_collections.ConfigDict(
+        dict(hidden=(256, 256), layers=layers, weight=1.0, labels="data")
+    )
     c.optim.coupling = base.network_optimiser(1e-3)
     c.eval.guidance = 5.0  # weight of log p(y|z) when sampling
     c.eval.control_samples = 1000  # of each attribute, and of all together

@@ -15,6 +15,7 @@ _ADDED = (
     ("train", "num_steps", "remat", False),
     ("diffusion", "step_rule", "weight_power", 1.0),
     ("eval", "prior_steps", "level_shares", ()),
+    ("coupling", "layers", "labels", "data"),
     ("", "seed", "sample", ml_collections.ConfigDict(_SAMPLE)),
 )
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from ebm_jax import methods
+from ebm_jax.measures import MEASURES
 from ebm_jax.validation import validate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +34,9 @@ def first_step(c):
     }
     if "attributes" in c.data:
         batch["attributes"] = jnp.zeros((size, len(c.data.attributes)), jnp.int32)
+        c.data.attribute_edges = tuple(
+            (0.0,) * (count - 1) if name in MEASURES else () for name, count in c.data.attributes
+        )
     method = methods.build(c)
     return method, method.init, jax.random.key(0), batch
 

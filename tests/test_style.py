@@ -35,12 +35,12 @@ ALLOWED = {
     "densities": {"errors"},
     "samplers": set(),
     "models": {"nn", "densities", "errors"},
-    "methods": {"samplers", "densities", "models", "nn", "randomness", "errors"},
-    "data": {"errors"},
+    "methods": {"samplers", "densities", "models", "nn", "randomness", "measures", "errors"},
+    "data": {"measures", "errors"},
     "reporting": {"errors"},
     "evaluation": {
         *("inference", "methods", "samplers", "data", "reporting"),
-        *("randomness", "cache", "compilation", "errors"),
+        *("randomness", "measures", "cache", "compilation", "errors"),
     },
 }
 

@@ -12,61 +12,16 @@ import numpy as np
 
 from ebm_jax.data.dataset import Dataset
 from ebm_jax.errors import ConfigError, DataError
+from ebm_jax.measures import MEASURES
 
 _CHUNK = 1024  # images measured at once
-_DARK, _BRIGHT = 0.5, 0.9  # of the brightest pixel: what is not and what is wholly of a stroke
 Attributes = tuple[tuple[str, int], ...]  # (name, number of values) of each
 Edges = tuple[tuple[float, ...], ...]  # of each: values between its bins; () where not measured
 
 
-def stroke_thickness(images: np.ndarray) -> np.ndarray:
-    """Width of bright strokes on black, pixels: 2 · area / length of the boundary.
-
-    The area is the sum of v, the length of the boundary its total variation; of a stroke much
-    longer than wide this is the width. v is the brightness at pixels twice as dense, 1 the image's
-    brightest, cut off at `_DARK` and `_BRIGHT`, so that a hard-edged bar has half a pixel less than
-    its width. What a decoder smooths lies mostly below: with all brightness counted, a deep model's
-    reconstructions of MNIST fall in the third of their originals in 80 %, so in 91 %. A black image
-    has 0.
-
-    Args:
-      images: uint8 [n, H, W, 1].
-
-    Returns:
-      float64 [n].
-    """
-    v = np.pad(_unit(images), ((0, 0), (1, 1), (1, 1))).astype(np.float32)
-    v = _over(v, np.broadcast_to(v.max((1, 2), keepdims=True), v.shape))
-    for axis in (1, 2):
-        v = _with_midpoints(v, axis)
-    v = np.clip((v - _DARK) / (_BRIGHT - _DARK), 0, 1)
-    down, right = np.diff(v, axis=1)[:, :, :-1], np.diff(v, axis=2)[:, :-1]
-    boundary = np.sqrt(down**2 + right**2).sum((1, 2))
-    return _over(v.sum((1, 2)), boundary).astype(np.float64)  # of pixels half as wide: 2 / 2
-
-
-def slant(images: np.ndarray) -> np.ndarray:
-    """Shear of a bright shape on black: columns to the right per row upwards, 0 = upright.
-
-    −μ_xy / μ_yy of the brightness' second moments, what MNIST is usually deslanted by.
-
-    Args:
-      images: uint8 [n, H, W, 1].
-
-    Returns:
-      float64 [n].
-    """
-    v = _unit(images)
-    rows, columns = (np.arange(size, dtype=np.float64) for size in v.shape[1:])
-    mass = v.sum((1, 2))
-    row = _over(v.sum(2) @ rows, mass)
-    y = rows[None] - row[:, None]
-    x = columns[None] - _over(v.sum(1) @ columns, mass)[:, None]
-    covariance = np.einsum("nhw,nh,nw->n", v, y, x)
-    return -_over(covariance, np.einsum("nhw,nh->n", v, y**2))
-
-
-MEASURED = {"thickness": stroke_thickness, "slant": slant}
+def measured(name: str, images: np.ndarray) -> np.ndarray:
+    """One of `MEASURES` of grey images, uint8 [n, H, W, 1] → float64 [n]."""
+    return np.asarray(MEASURES[name](images[..., 0].astype(np.float64) / 255), np.float64)
 
 
 def edges_of(dataset: Dataset, attributes: Attributes) -> Edges:
@@ -83,7 +38,7 @@ def edges_of(dataset: Dataset, attributes: Attributes) -> Edges:
     for name, count in attributes:
         _check(dataset, name, count)
         edges = ()
-        if name in MEASURED:
+        if name in MEASURES:
             parts = np.linspace(0, 1, count + 1)[1:-1]
             edges = tuple(round(float(q), 4) for q in np.quantile(_measured(dataset, name), parts))
         found.append(edges)
@@ -103,7 +58,7 @@ def values_of(dataset: Dataset, attributes: Attributes, edges: Edges) -> np.ndar
     for (name, _), cuts in zip(attributes, edges, strict=True):
         if name == "class":
             columns.append(dataset.labels)
-        elif name in MEASURED:
+        elif name in MEASURES:
             columns.append(np.digitize(_measured(dataset, name), cuts))
         else:
             columns.append(dataset.read_attribute(name))
@@ -139,7 +94,7 @@ def configured(data_config: ml_collections.ConfigDict) -> Attributes:
 
 
 def _check(dataset, name, count):
-    if name in MEASURED:
+    if name in MEASURES:
         if dataset.image_shape[-1] != 1:
             raise ConfigError(
                 f"data.attributes names {name}, which is measured on grey images, but those of "
@@ -171,22 +126,4 @@ def _check(dataset, name, count):
 def _measured(dataset, name):
     starts = range(0, dataset.num_examples, _CHUNK)
     parts = (np.arange(s, min(s + _CHUNK, dataset.num_examples)) for s in starts)
-    return np.concatenate([MEASURED[name](dataset.fetch(part)[0]) for part in parts])
-
-
-def _with_midpoints(v, axis):
-    """Linear interpolation halfway between neighbours: size n → 2n − 1."""
-    v = np.moveaxis(v, axis, -1)
-    found = np.empty((*v.shape[:-1], 2 * v.shape[-1] - 1), v.dtype)
-    found[..., ::2] = v
-    found[..., 1::2] = (v[..., 1:] + v[..., :-1]) / 2
-    return np.moveaxis(found, -1, axis)
-
-
-def _unit(images):
-    return images[..., 0].astype(np.float64) / 255
-
-
-def _over(a, b):
-    """a / b, 0 where b is 0."""
-    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
+    return np.concatenate([measured(name, dataset.fetch(part)[0]) for part in parts])

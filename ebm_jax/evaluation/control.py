@@ -18,6 +18,7 @@ from ebm_jax.evaluation.classifier import predict
 from ebm_jax.evaluation.context import Context, images_of, task_key
 from ebm_jax.evaluation.generation import distance, is_judged, judge_of
 from ebm_jax.evaluation.wording import prior_words, weights_words
+from ebm_jax.measures import MEASURES
 from ebm_jax.reporting.grids import image_grid, save_png
 
 ANY = -1  # the value of an attribute that is not asked for
@@ -85,7 +86,7 @@ def check(config: Any, dataset: Any) -> None:
             f"eval.control_samples is {config.eval.control_samples}; it must be positive."
         )
     for name, _ in attributes:
-        readable = is_judged(dataset) if name == "class" else name in data.attributes.MEASURED
+        readable = is_judged(dataset) if name == "class" else name in MEASURES
         if not readable:
             raise ConfigError(
                 f"eval.tasks names control, but '{name}' cannot be read from images of "
@@ -214,7 +215,7 @@ def _read(context, judge, images) -> np.ndarray:
         if name == "class":
             columns.append(predict(judge.params, np.nan_to_num(images)))
         else:
-            columns.append(np.digitize(data.attributes.MEASURED[name](pixels), cuts))
+            columns.append(np.digitize(data.attributes.measured(name, pixels), cuts))
     finite = np.isfinite(images).all((1, 2, 3))
     return np.where(finite[:, None], np.stack(columns, axis=1), _UNREADABLE)
 

@@ -76,7 +76,7 @@ def build(config, axis_name: str | None = None) -> Method:
         return lambda u, t: tilt(params, prior.to_z(u)[0], t)
 
     def pairs(step, fixed, batch, keys):
-        """(t, ũ_t of the data, whether the warm-up is over, the chain back to it from ũ_{t+1})."""
+        """(t, ũ_t of the data, their attributes, whether the warm-up is over, the chain back)."""
         z, _ = model.infer(fixed, batch["image"], chains.noise(keys, "inference"))
         u, _ = model.prior(fixed).to_u(z)
         t = _levels(randomness.streams(keys, "level"), levels.num_steps)
@@ -87,11 +87,11 @@ def build(config, axis_name: str | None = None) -> Method:
         joint, chain = after_warmup(
             config, step, lambda: one_level(how, tilt_of(fixed), chain_keys, noisier, t)
         )
-        return t, positive, joint, chain
+        return t, positive, parts.attributes(fixed, batch, z), joint, chain
 
     def gradients(state, fixed, batch, key):
         keys = randomness.per_example(key, batch["index"])
-        t, positive, joint, chain = pairs(state.step, fixed, batch, keys)
+        t, positive, values, joint, chain = pairs(state.step, fixed, batch, keys)
         to_z = model.prior(fixed).to_z
 
         def loss_fn(learned):
@@ -105,7 +105,7 @@ def build(config, axis_name: str | None = None) -> Method:
             loss = joint * jnp.mean((ends - data) / weights[t])
             # Of φ, not of F = φ / η_t, whose scale is another at every level.
             found = {"energy/positive": -jnp.mean(data), "energy/negative": -jnp.mean(ends)}
-            coupled, seen = parts.coupling_loss(params, batch, joint, z_positive, z_negative, t)
+            coupled, seen = parts.coupling_loss(params, values, joint, z_positive, z_negative, t)
             return loss + coupled, found | seen | {"loss/total": loss + coupled}
 
         grads, found = jax.grad(loss_fn, has_aux=True)(parts.learned(state.params))

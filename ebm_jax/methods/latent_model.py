@@ -16,6 +16,7 @@ from ebm_jax.densities.coupling import log_prob, marginal
 from ebm_jax.densities.joint import JointDensity
 from ebm_jax.densities.likelihoods import Likelihood
 from ebm_jax.errors import ConfigError
+from ebm_jax.measures import MEASURES
 from ebm_jax.methods import evidence, latent_chains
 from ebm_jax.methods.accumulation import in_parts
 from ebm_jax.methods.base import InferenceState, LatentMaps, Method, check_images, first_state
@@ -57,7 +58,10 @@ class LatentModel(NamedTuple):
         beside them, and with spectral normalisation applied where the config has it, once and
         outside of every chain.
       coupled: (params, z, *t) → the coupling's marginal [B], 0 without one.
-      coupling_loss: (params, batch, joint, z⁺, z⁻, *t) → a scalar and its metrics, 0 without a
+      attributes: (params, batch, z of its images) → the values y [B, A] that learn to go with z,
+        None without a coupling: the batch's, but with `coupling.labels` 'decoded' measured ones are
+        those of the image that z is decoded to, as they will be of samples.
+      coupling_loss: (params, y, joint, z⁺, z⁻, *t) → a scalar and its metrics, 0 without a
         coupling; its gradient is −(E⁺[∇ Σ_a F_a(z)_{y_a}] − E⁻[∇ Σ_a log Σ_y exp F_a(z)_y]) where
         `coupling.weight`, that of log p(y|z), and `joint` are 1. In the warm-up `joint` is 0:
         log p(y|z) alone is learned.
@@ -73,6 +77,7 @@ class LatentModel(NamedTuple):
     second_stage: bool
     normalised: Callable[[Any, Any], tuple[Any, Any]]
     coupled: Callable[..., jax.Array]
+    attributes: Callable[..., jax.Array | None]
     coupling_loss: Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
 
     def learned(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -139,15 +144,33 @@ def build_parts(
             return jnp.zeros(z[0].shape[0])
         return marginal(coupling.logits(params["coupling"], z, *t))
 
-    def coupling_loss(params, batch, joint, positive, negative, *t):
+    named, edges = config.data.get("attributes"), config.data.get("attribute_edges")
+    decoded = coupling is not None and config.coupling.labels == "decoded"
+
+    def attributes(params, batch, z):
+        if coupling is None:
+            return None
+        given = batch["attributes"]
+        if not decoded:
+            return given
+        low, high = config.data.range
+        x = likelihood.mean(model.decode(params, z))[..., 0]
+        grey = jnp.round(255 * jnp.clip((x - low) / (high - low), 0, 1)) / 255
+        columns = [
+            jnp.digitize(MEASURES[name](grey), jnp.asarray(cuts)) if cuts else given[:, a]
+            for a, ((name, _), cuts) in enumerate(zip(named, edges, strict=True))
+        ]
+        return jnp.stack(columns, axis=1).astype(given.dtype)
+
+    def coupling_loss(params, values, joint, positive, negative, *t):
         if coupling is None:
             return 0.0, {}
         logits = coupling.logits(params["coupling"], positive, *t)
-        told = jnp.mean(log_prob(logits, batch["attributes"]))
+        told = jnp.mean(log_prob(logits, values))
         data, ends = marginal(logits), coupled(params, negative, *t)
         found = {"coupling/log_prob": told}
-        for a, (name, _) in enumerate(config.data.attributes):
-            right = logits[a].argmax(-1) == batch["attributes"][:, a]
+        for a, (name, _) in enumerate(named):
+            right = logits[a].argmax(-1) == values[:, a]
             found[f"coupling/accuracy_{name}"] = jnp.mean(right.astype(jnp.float32))
         unsupervised = jnp.mean(ends) - jnp.mean(data)
         return joint * unsupervised - config.coupling.weight * told, found
@@ -183,6 +206,7 @@ def build_parts(
         second_stage=second_stage,
         normalised=normalised,
         coupled=coupled,
+        attributes=attributes,
         coupling_loss=coupling_loss,
     )
 

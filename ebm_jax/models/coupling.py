@@ -52,6 +52,8 @@ def build(config, shapes: tuple[tuple[int, ...], ...], *, timed: bool = False) -
         raise ConfigError(
             f"coupling.hidden is {tuple(cfg.hidden)}; widths are positive whole numbers."
         )
+    if cfg.labels not in ("data", "decoded"):
+        raise ConfigError(f"coupling.labels is '{cfg.labels}'; use 'data' or 'decoded'.")
     if not cfg.weight >= 0:
         raise ConfigError(f"coupling.weight is {cfg.weight}; it must not be negative.")
     layers = _layers(cfg.layers, [name for name, _ in attributes], len(shapes))

@@ -1,5 +1,7 @@
 """Attributes: measured on shapes whose thickness and slant are known, cut, and put into batches."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from ebm_jax import data
 from ebm_jax.data import attributes
 from ebm_jax.data.transform import to_float
 from ebm_jax.errors import ConfigError, DataError
+from ebm_jax.measures import MEASURES
 
 BOTH = (("class", 10), ("thickness", 3), ("slant", 2))
 
@@ -28,7 +31,7 @@ def sheared(columns_per_row, side=61):
 
 @pytest.mark.parametrize("width", [2, 3, 8])
 def test_thickness_of_a_long_bar_is_half_a_pixel_less_than_its_width(width):
-    found = attributes.stroke_thickness(np.stack([bar(width), np.zeros_like(bar(1))]))
+    found = attributes.measured("thickness", np.stack([bar(width), np.zeros_like(bar(1))]))
     np.testing.assert_allclose(found, [width - 0.5, 0.0], rtol=0.03)
 
 
@@ -36,21 +39,31 @@ def test_a_faint_edge_is_little_thickness():
     image = bar(4)
     faint = image.copy()
     faint[50:-50, [99, 104]] = 77
-    before, after = attributes.stroke_thickness(np.stack([image, faint]))
+    before, after = attributes.measured("thickness", np.stack([image, faint]))
     assert before < after < before + 0.4  # 0.6 with all brightness
 
 
 @pytest.mark.parametrize("shear", [-2, -1, 0, 1, 3])
 def test_slant_is_the_shear(shear):
-    found = attributes.slant(np.stack([sheared(shear), np.zeros_like(sheared(0))]))
+    found = attributes.measured("slant", np.stack([sheared(shear), np.zeros_like(sheared(0))]))
     np.testing.assert_allclose(found, [shear, 0.0], atol=1e-12)
 
 
 def test_brightness_changes_neither():
     image = np.stack([bar(3), bar(3) // 2])
-    for measure in attributes.MEASURED.values():
-        bright, dark = measure(image)
+    for name in MEASURES:
+        bright, dark = attributes.measured(name, image)
         assert dark == pytest.approx(bright, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_jax_measures_what_numpy_does(name, make_config):
+    dataset = data.open_dataset(make_config(), "train")
+    grey = dataset.fetch(np.arange(200))[0][..., 0] / 255.0
+    grey[0] = 0.0
+    found = jax.jit(MEASURES[name])(jnp.asarray(grey, jnp.float32))
+    assert isinstance(found, jax.Array)
+    np.testing.assert_allclose(found, MEASURES[name](grey), atol=2e-5)
 
 
 @pytest.fixture
@@ -71,7 +84,7 @@ def test_edges_cut_the_training_images_into_equal_parts(digits):
     for column, size in ((1, 3), (2, 2)):
         counts = np.bincount(values[:, column], minlength=size)
         np.testing.assert_allclose(counts / dataset.num_examples, 1 / size, atol=0.01)
-    measured = attributes.stroke_thickness(dataset.fetch(np.arange(dataset.num_examples))[0])
+    measured = attributes.measured("thickness", dataset.fetch(np.arange(dataset.num_examples))[0])
     assert measured[values[:, 1] == 0].max() <= measured[values[:, 1] == 2].min()
 
 
@@ -82,7 +95,7 @@ def test_batches_have_the_values_of_their_images(digits):
     pixels = np.rint((batch["image"] + 1) * 127.5).astype(np.uint8)
     np.testing.assert_array_equal(batch["image"], to_float(pixels, config.range))
     for column, name in ((1, "thickness"), (2, "slant")):
-        expected = np.digitize(attributes.MEASURED[name](pixels), config.attribute_edges[column])
+        expected = np.digitize(attributes.measured(name, pixels), config.attribute_edges[column])
         np.testing.assert_array_equal(batch["attributes"][:, column], expected)
     np.testing.assert_array_equal(batch["attributes"][:, 0], batch["label"])
 

@@ -188,7 +188,7 @@ def test_reconstructions_have_the_thickness_of_their_originals(monkeypatch):
     restored = data.to_uint8(model.reconstruct(images, jax.random.key(0)), model.config.data.range)
 
     def in_the_same_third():
-        before, after = map(data.attributes.stroke_thickness, (pixels, restored))
+        before, after = (data.attributes.measured("thickness", x) for x in (pixels, restored))
         cuts = np.quantile(before, (1 / 3, 2 / 3))
         return (np.digitize(before, cuts) == np.digitize(after, cuts)).mean()
 

@@ -189,7 +189,8 @@ def test_the_loss_is_of_the_likelihood_of_images_with_their_attributes(batch, fi
         tuple(jnp.asarray(rng.normal(size=(16, size)), jnp.float32) for size in (16, 8))
         for _ in range(2)
     )
-    found, _ = parts.coupling_loss(params, batch, 1.0, positive, negative)
+    values = parts.attributes(params, batch, positive)
+    found, _ = parts.coupling_loss(params, values, 1.0, positive, negative)
     ours, theirs = (parts.coupling.logits(params["coupling"], z) for z in (positive, negative))
     labels = batch["attributes"]
     told = sum(
@@ -199,8 +200,45 @@ def test_the_loss_is_of_the_likelihood_of_images_with_their_attributes(batch, fi
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     c.coupling.weight = 3.0
     parts = latent_model.build_parts(c, backbones.build, energies.one_per_layer, second_stage=True)
-    heavier, _ = parts.coupling_loss(params, batch, 1.0, positive, negative)
+    heavier, _ = parts.coupling_loss(params, values, 1.0, positive, negative)
     np.testing.assert_allclose(heavier - found, -2 * np.mean(log_prob(ours, labels)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("build", [joint_config, digits_control.get_config])
+def test_decoded_labels_are_measured_on_the_image_that_z_is_decoded_to(build, batch, first):
+    """The class stays the data's; all of the coupling's learning is by these values."""
+    c = prepared(build())
+    dataset = data.open_dataset(c.data, "train")
+    data.fill_in(c.data, dataset)
+    c.coupling.labels = "decoded"
+    method = methods.build(c)
+    state = jit_once(method.init)(jax.random.key(1), batch, first)
+    images = methods.compiled(method).reconstruct(
+        methods.inference_state(state), batch["image"], jax.random.key(0), batch["index"]
+    )
+    z = methods.compiled(method).posterior(
+        methods.inference_state(state), batch["image"], jax.random.key(0), batch["index"]
+    )
+    one = energies.one_per_layer_and_level if c.method.name == "diffusion" else None
+    parts = latent_model.build_parts(
+        c, backbones.build, one or energies.one_per_layer, second_stage=True, timed=bool(one)
+    )
+    found = np.asarray(parts.attributes(state.params, batch, z))
+    pixels = data.to_uint8(np.asarray(images), c.data.range)
+    measured = data.attributes.measured("thickness", pixels)
+    thickness = np.digitize(measured, c.data.attribute_edges[1])
+    np.testing.assert_array_equal(found[:, 0], batch["attributes"][:, 0])
+    np.testing.assert_array_equal(found[:, 1], thickness)
+    assert (thickness != batch["attributes"][:, 1]).any()
+
+    c.coupling.labels = "data"
+    by_data, by_decoded = (
+        jax.jit(m.update)(state, batch, jax.random.key(3))[0].params["coupling"]
+        for m in (methods.build(c), method)
+    )
+    changed = jax.tree.map(lambda a, b: np.abs(a - b).max(), by_data, by_decoded)
+    assert max(jax.tree.leaves(changed["attribute_1"])) == 0
+    assert max(jax.tree.leaves(changed["attribute_2"])) > 0
 
 
 def test_attributes_need_a_first_stage():
