@@ -49,7 +49,7 @@ def get_config(folder: str) -> ml_collections.ConfigDict:
     try:
         config = read(folder)
     except Exception as error:  # JSON of any shape: ConfigDict refuses some keys with its own types
-        advice = "give the experiment: --config configs/X.py"
+        advice = "give the experiment: --config configs/X.py."
         if is_export(folder):
             advice = "take the export again from where it came."
         raise ConfigError(f"'{folder}/{_FILE}' cannot be read; {advice}") from error
@@ -80,7 +80,7 @@ def missing_config(folder: str | None) -> ConfigError:
     """Why a command line without --config means no experiment: what its --workdir lacks."""
     if not folder:
         lacking = "--config is missing"
-    elif Path(folder).expanduser().is_dir():
+    elif Path(folder).expanduser().exists():
         lacking = f"there is no run or export in '{folder}' ({_FILE} is missing), and no --config"
     else:
         lacking = f"there is no folder '{folder}', and no --config"

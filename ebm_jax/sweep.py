@@ -26,6 +26,7 @@ from ebm_jax.evaluation import TASKS
 from ebm_jax.prerequisites import prepare
 from ebm_jax.reporting.ablation import write_ablation
 from ebm_jax.reporting.files import write_json
+from ebm_jax.reporting.tables import flatten
 from ebm_jax.validation import validate
 
 
@@ -50,9 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options, overrides = _parse(arguments)
         points = _points(options, overrides)
+        fitting: set[tuple] = set()
         for point in points:
             stop.raise_if_asked()
-            _check(point, options.task)
+            _check(point, options.task, fitting)
         _claim(Path(options.workdir), options.over)
         diverged = []
         for number, point in enumerate(points, 1):
@@ -161,8 +163,11 @@ def _claim(folder: Path, setting: str) -> None:
     write_json(path, {"over": setting})
 
 
-def _check(point: Point, task: str) -> None:
-    """Raises ConfigError for a point that could not run: before the first is trained."""
+def _check(point: Point, task: str, fitting: set[tuple]) -> None:
+    """Raises UserError for a point that could not run: before the first is trained.
+
+    `fitting` are the first stages and settings that were found to go together, and grows.
+    """
     holder = flags.FlagValues()
     given = ["sweep", *point.arguments[:-1]]
     config_flags.DEFINE_config_file("config", flag_values=holder, sys_argv=given)
@@ -175,8 +180,13 @@ def _check(point: Point, task: str) -> None:
     validate(config)
     _, method = prepare(config)
     first_stage.check(config, method)
-    if config.train.first_stage and not point.workdir.exists():  # a begun run has its own copy
-        first_stage.load(config, method)
+    begun = (point.workdir / "config.json").exists()  # it has what it took from the first stage
+    if config.train.first_stage and not begun:
+        settings = flatten(config.to_dict(), ".")
+        wanted = config.train.first_stage, *(str(settings.get(key)) for key in method.builds_on)
+        if wanted not in fitting:  # reading it takes seconds
+            first_stage.load(config, method)
+            fitting.add(wanted)
     if task not in config.eval.tasks:
         raise ConfigError(
             f"eval.tasks of {point.arguments[0]} is {tuple(config.eval.tasks)}, without the "

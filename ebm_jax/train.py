@@ -73,11 +73,11 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
     stored_config.refuse_export(workdir)
     parallel.check_batch_size(config.data.batch_size, config.train.accumulate)
     workdir = workdirs.output(workdir)
+    new = not workdir.exists()
+    workdirs.prepare(workdir)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(workdirs.absent_if_refused(workdir))
-        workdir = workdirs.prepare(workdir)
         preemption = preemption or stack.enter_context(Preemption())
-        stack.enter_context(workdirs.locked(workdir))
+        stack.enter_context(workdirs.locked(workdir, made=new))
         return _train(config, workdir, preemption, stack)
 
 

@@ -122,6 +122,7 @@ def validate(config: Any) -> None:
         _check_model(config)
         _check_optimisers(config)
         _check_training(config.train)
+        _check_warmup(config)
         _check_evaluation(config)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
@@ -208,17 +209,26 @@ def _check_training(train):
                 f"train.{name} is {train[name]}, no multiple of train.steps_per_dispatch = "
                 f"{train.steps_per_dispatch}; change one of the two."
             )
-    if train.warmup_steps >= train.num_steps:
-        warnings.warn(
-            f"train.warmup_steps is {train.warmup_steps}, so with train.num_steps "
-            f"{train.num_steps} the energies do not begin to learn.",
-            stacklevel=2,
-        )
     if not 0 <= train.ema_decay < 1:
         raise ConfigError(f"train.ema_decay is {train.ema_decay}; it must be in [0, 1).")
 
 
+def _check_warmup(config):
+    train = config.train
+    if config.model.energy.enabled and train.warmup_steps >= train.num_steps:
+        warnings.warn(
+            f"train.warmup_steps is {train.warmup_steps}, so with train.num_steps "
+            f"{train.num_steps} the energies never learn; lower the one or raise the other.",
+            stacklevel=2,
+        )
+
+
 def _check_evaluation(config):
+    if config.eval.level_shares and "diffusion" not in config:
+        raise ConfigError(
+            f"eval.level_shares is {tuple(config.eval.level_shares)}, but method "
+            f"'{config.method.name}' has no levels; use ()."
+        )
     if config.eval.last_checkpoints > config.train.keep_checkpoints:
         raise ConfigError(
             f"eval.last_checkpoints is {config.eval.last_checkpoints}, but the run keeps "

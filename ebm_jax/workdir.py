@@ -64,23 +64,15 @@ def _scratch() -> str:
 
 
 @contextlib.contextmanager
-def absent_if_refused(workdir: str | Path) -> Iterator[None]:
-    """Removes a folder that a run made and was then refused in, before it recorded anything."""
-    path = Path(workdir).expanduser().resolve()
-    existed = path.exists()
-    try:
-        yield
-    except UserError:
-        if not existed and not (path / "config.json").exists():
-            shutil.rmtree(path, ignore_errors=True)
-        raise
-
-
-@contextlib.contextmanager
-def locked(workdir: Path) -> Iterator[None]:
+def locked(workdir: Path, *, made: bool = False) -> Iterator[None]:
     """Keeps every other process that asks for the folder's lock out of it.
 
     The lock is the operating system's, so it ends with the process, however that ends.
+
+    Args:
+      workdir: the folder.
+      made: whether this process made it; then, where a UserError refuses the run before anything
+        is recorded, what it put there is removed, and the folder if nothing else is in it.
 
     Raises:
       ConfigError: another process has it.
@@ -97,4 +89,12 @@ def locked(workdir: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        try:
+            yield
+        except UserError:
+            if made and not (workdir / "config.json").exists():
+                shutil.rmtree(workdir / "checkpoints", ignore_errors=True)
+                (workdir / ".lock").unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # something else is in it
+                    workdir.rmdir()
+            raise

@@ -122,6 +122,16 @@ def test_mistakes_are_found_before_the_first_run(runs, capsys, arguments, part):
     assert part in errors and errors.startswith("error: ") and errors.count("\n") == 1
 
 
+def test_a_missing_first_stage_is_found_before_the_first_run(tmp_path, runs, capsys):
+    arguments = ["--config", "configs/digits_two_stage.py", "--over", "train.num_steps"]
+    first = f"--config.train.first_stage={tmp_path}/none"
+    code = sweep.main(
+        [*arguments, "--values", "5", "10", "--workdir", str(tmp_path / "sweep"), first]
+    )
+    assert code == 3 and not runs.seen
+    assert "none', but there is no such folder; name the workdir" in capsys.readouterr().err
+
+
 def test_a_folder_holds_one_sweep(runs, capsys, tmp_path):
     assert runs()[0] == 0
     before = (tmp_path / "ablation.md").read_text()

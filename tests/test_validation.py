@@ -1,5 +1,7 @@
 """Settings are refused before anything starts, in one sentence."""
 
+import warnings
+
 import pytest
 
 from configs import celeb_a_nvae, celeb_a_two_stage
@@ -18,6 +20,11 @@ from tests.test_train import tiny_config
         ("train.steps_per_dispatch", 0, "train.steps_per_dispatch is 0"),
         ("train.remat", True, "train.remat is True, but model.generator.kind 'mlp' has no cells"),
         ("data.attributes", ("class", 10), r"data.attributes is \('class', 10\); give pairs of a"),
+        (
+            "eval.level_shares",
+            (1, 2),
+            r"level_shares is \(1, 2\), but method .joint. has",
+        ),
         ("train.steps_per_dispatch", 3, "train.num_steps is 40, no multiple .* = 3"),
         (
             "eval.last_checkpoints",
@@ -161,5 +168,9 @@ def test_deep_models_and_energies_on_them_may_recompute_their_cells():
 def test_energies_that_never_learn_are_told():
     config = tiny_config()
     config.train.warmup_steps = config.train.num_steps
-    with pytest.warns(UserWarning, match="warmup_steps is 40, so with train.num_steps 40 the"):
+    with pytest.warns(UserWarning, match="warmup_steps is 40, so with .* the energies never"):
+        validate(config)
+    config.model.energy.enabled = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         validate(config)

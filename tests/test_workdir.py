@@ -49,3 +49,30 @@ def test_one_process_at_a_time(tmp_path):
         assert (tmp_path / ".lock").read_text() == str(os.getpid())
     with workdirs.locked(tmp_path):  # and again by the same process
         pass
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_refused_run_takes_away_what_it_made(tmp_path, made):
+    run = tmp_path / "run"
+    (run / "checkpoints" / "0").mkdir(parents=True)
+    with pytest.raises(ConfigError), workdirs.locked(run, made=made):
+        raise ConfigError("refused")
+    assert run.exists() is not made
+
+
+@pytest.mark.parametrize("name", ["config.json", "notes.txt"])
+def test_what_is_not_the_refused_runs_stays(tmp_path, name):
+    (tmp_path / name).touch()
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(ConfigError), workdirs.locked(tmp_path, made=True):
+        raise ConfigError("refused")
+    assert (tmp_path / name).exists()
+    assert (tmp_path / "checkpoints").exists() is (name == "config.json")
+
+
+def test_a_run_that_the_lock_keeps_out_removes_nothing(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    with workdirs.locked(tmp_path):
+        with pytest.raises(ConfigError, match="in use"), workdirs.locked(tmp_path, made=True):
+            pass
+        assert (tmp_path / "checkpoints").exists() and (tmp_path / ".lock").exists()

@@ -90,8 +90,8 @@ def check(config: Any, dataset: Any) -> None:
         if not readable:
             raise ConfigError(
                 f"eval.tasks names control, but '{name}' cannot be read from images of "
-                f"{dataset.name}: class needs grey images with labels, and beside it thickness "
-                "and slant are known; use those, or leave the task out."
+                f"{dataset.name}; of grey images class (with labels), thickness and slant can be: "
+                "use these attributes, or leave the task out."
             )
 
 

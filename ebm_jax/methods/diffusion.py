@@ -21,6 +21,8 @@ from ebm_jax.methods.reverse_chain import ReverseChain, all_levels, one_level
 from ebm_jax.methods.warmup import after_warmup
 from ebm_jax.models import backbones, energies
 
+_LARGEST_SHARE = 1e6
+
 
 def build(config, axis_name: str | None = None) -> Method:
     """The method's pure functions for one experiment.
@@ -44,6 +46,7 @@ def build(config, axis_name: str | None = None) -> Method:
     chain_cfg = config.sampler.prior
     levels = diffusion.schedule(config.diffusion.num_steps)
     step_sizes = diffusion.step_sizes(levels, chain_cfg.step_size**2, config.diffusion.step_rule)
+    shares = tuple(config.eval.level_shares)
     weights = step_sizes**config.diffusion.weight_power
 
     def tilt(params, z, t):
@@ -68,7 +71,6 @@ def build(config, axis_name: str | None = None) -> Method:
     model, chains = parts.model, parts.chains
 
     def settings(num_steps):
-        shares = tuple(config.eval.level_shares)
         return ReverseChain(levels, step_sizes, num_steps, chain_cfg.clip, shares)
 
     def tilt_of(params):
@@ -138,8 +140,10 @@ def build(config, axis_name: str | None = None) -> Method:
         advice="lower the rate of optim.energy or sampler.prior.step_size",
         axis_name=axis_name,
         chain_detail=(
-            f" at each of {levels.num_steps} levels{_shares_words(config.eval)} (that is b; "
+            f" at each of {levels.num_steps} levels{' on average' * bool(shares)} (that is b; "
             f"{diffusion.STEP_RULES[config.diffusion.step_rule]})"
+            + f", divided {' : '.join(f'{s:g}' for s in shares)} from level 0 up"
+            * bool(shares)
         ),
         one_target=False,
         builds_on=latent_model.BACKBONE_SETTINGS,
@@ -147,16 +151,15 @@ def build(config, axis_name: str | None = None) -> Method:
     )
 
 
-def _shares_words(settings) -> str:
-    if not settings.level_shares:
-        return ""
-    return f" on average, {' : '.join(f'{s:g}' for s in settings.level_shares)} from level 0 up"
-
-
 def _levels(keys, num_steps):
     """t ~ U{0 … T − 1} of every example, by its key."""
     draw = jax.vmap(lambda key: jax.random.randint(key, (), 0, num_steps))
     return draw(keys)
+
+
+def _is_share(value) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 < value < _LARGEST_SHARE
 
 
 def _check(config) -> None:
@@ -183,10 +186,10 @@ def _check(config) -> None:
             "1 (1/η_t, the paper's)."
         )
     shares = tuple(config.eval.level_shares)
-    if shares and not (len(shares) == steps and min(shares) >= 0 and sum(shares) > 0):
+    if shares and not (len(shares) == steps and all(map(_is_share, shares))):
         raise ConfigError(
-            f"eval.level_shares is {shares}; give one number for each of the {steps} levels, "
-            "level 0 first, none negative and not all 0, or () for as many steps at each."
+            f"eval.level_shares is {shares}; give one positive number for each of the {steps} "
+            "levels, level 0 first, or () for as many steps at each."
         )
     levels = diffusion.schedule(steps)
     # In units of the variance that each level's Gaussian has.

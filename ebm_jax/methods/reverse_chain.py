@@ -10,6 +10,7 @@ import numpy as np
 from ebm_jax.densities.diffusion import Schedule, recovery_log_prob
 from ebm_jax.densities.hierarchical import Latents
 from ebm_jax.samplers import Chain, Kernel, langevin, run_chain
+from ebm_jax.samplers.noise import fold_in
 
 Tilt = Callable[[Latents, jax.Array], jax.Array]
 
@@ -20,7 +21,7 @@ class ReverseChain(NamedTuple):
     Attributes:
       levels: the diffusion's schedule, T steps.
       step_sizes: η_t [T], variances of the Langevin steps at each level.
-      num_steps: K, of each level.
+      num_steps: K, of each level; with `shares` their mean.
       clip: largest norm of a scaled gradient, 0 = off.
       shares: of the T · K steps of a sample, what each level has, level 0 first, in any unit; ()
         for K each.
@@ -74,16 +75,18 @@ def all_levels(
     """
     lengths = steps_of_levels(chain)
     order = np.repeat(np.arange(len(lengths)), lengths)[::-1]
-    level_of, begins = jnp.asarray(order), jnp.asarray(np.diff(order, prepend=-1) != 0)
+    within = np.concatenate([np.arange(count) for count in reversed(lengths)])
+    level_of, step_of = jnp.asarray(order), jnp.asarray(within)
 
-    def step(keys, state):
-        t = jnp.full(len(keys), level_of[state.done])
-        arrived = begins[state.done]
+    def step(_, state):
+        level, arrived = level_of[state.done], step_of[state.done] == 0
+        t = jnp.full(len(keys), level)
         noisier = jax.tree.map(
             lambda u, before: jnp.where(arrived, u, before), state.position, state.noisier
         )
         kernel = _kernel(chain, tilt, noisier, t)
-        moved, info = kernel.step(keys, kernel.init(state.position))
+        own = fold_in(fold_in(keys, level), step_of[state.done])  # as `one_level` with the first
+        moved, info = kernel.step(own, kernel.init(state.position))
         return _OnTheWay(moved.position, noisier, state.done + 1), info
 
     descent = Kernel(init=lambda u: _OnTheWay(u, u, jnp.zeros((), jnp.int32)), step=step)
@@ -91,11 +94,15 @@ def all_levels(
 
 
 def steps_of_levels(chain: ReverseChain) -> list[int]:
-    """How many of a sample's T · K steps each level has, level 0 first: by `shares`, rounded."""
+    """How many of a sample's T · K steps each level has, level 0 first: by `shares`, 1 at least."""
     total = chain.levels.num_steps * chain.num_steps
     shares = np.asarray(chain.shares or [1] * chain.levels.num_steps, np.float64)
     ends = np.rint(total * np.cumsum(shares) / shares.sum()).astype(int)
-    return np.diff(ends, prepend=0).tolist()
+    lengths = np.diff(ends, prepend=0)
+    while lengths.min() < 1:  # a level that is left out would be another density
+        lengths[lengths.argmin()] += 1
+        lengths[lengths.argmax()] -= 1
+    return lengths.tolist()
 
 
 class _OnTheWay(NamedTuple):

@@ -78,7 +78,8 @@ def _of_chains(card, config) -> str:
     if not {"long_chains", "short_chains"} <= found.keys() & steps.keys():
         return ""
     long, short = found["long_chains"], found["short_chains"]
-    levels = " at each level" if config["method"]["name"] == "diffusion" else ""
+    divided = " on average" * bool(config["eval"].get("level_shares"))
+    levels = f" at each level{divided}" if config["method"]["name"] == "diffusion" else ""
     told = (
         f"`fd_classifier` is {format_number(short)} after {spaced(steps['short_chains'])} Langevin "
         f"steps{levels} and {format_number(long)} after {spaced(steps['long_chains'])}"

@@ -21,7 +21,7 @@ class RunRecord(NamedTuple):
     info: dict  # config.json: config, command, versions, git_commit, hardware, started
     metrics: list[dict]  # rows of metrics.jsonl
     samples: dict[str, list[tuple[int | None, Path]]]  # kind → (step, file), by step
-    evaluations: dict[str, dict]  # task → eval/<task>.json; how good samples are first
+    evaluations: dict[str, dict]  # task → eval/<task>.json; those of `_FIRST`, then by name
     figures: list[Path]  # eval/*.png
     checkpoint_step: int | None
     problems: list[str]  # sentences about files that could not be read
@@ -103,7 +103,7 @@ def read_run(workdir: str | os.PathLike) -> RunRecord:
       The record; files that cannot be read are named in `problems`.
 
     Raises:
-      ConfigError: there is no such folder.
+      ConfigError: there is no such folder, or it holds an export.
     """
     workdir = Path(workdir)
     if not workdir.is_dir():

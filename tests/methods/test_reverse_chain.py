@@ -16,6 +16,7 @@ from ebm_jax.methods.reverse_chain import (
 )
 from ebm_jax.nn.mlp import MLP
 from ebm_jax.samplers import langevin, run_chain
+from ebm_jax.samplers.noise import fold_in
 
 CHAINS = 20_000
 
@@ -79,7 +80,8 @@ def test_levels_have_their_shares_of_the_steps():
     chain = settings(levels, 5e-3, num_steps=15)._replace(shares=(8, 32, 5))
     assert steps_of_levels(chain) == [8, 32, 5]
     assert steps_of_levels(chain._replace(num_steps=150)) == [80, 320, 50]
-    assert steps_of_levels(chain._replace(shares=(1, 1, 5), num_steps=1)) == [0, 1, 2]
+    assert steps_of_levels(chain._replace(num_steps=1)) == [1, 1, 1]  # none is left out
+    assert steps_of_levels(chain._replace(shares=(1, 1, 98), num_steps=5)) == [1, 1, 13]
     assert steps_of_levels(chain._replace(shares=())) == [15, 15, 15]
 
     start = (2.0 * normal(1, (CHAINS, 3)),)
@@ -91,20 +93,22 @@ def test_levels_have_their_shares_of_the_steps():
 
 
 def test_a_sample_is_its_levels_one_after_another():
-    """Without noise: the chains of `one_level`, each from the end of the one before."""
+    """The chains of `one_level`, each from the end of the one before, with their keys."""
     levels = diffusion.schedule(3)
-    chain = ReverseChain(levels, jnp.full(3, 1e-11), 5, shares=(2, 9, 4))
+    chain = ReverseChain(levels, jnp.full(3, 0.02), 5, shares=(2, 9, 4))
 
     def tilt(u, t):
-        return 5e8 * jnp.sin(3 * u[0].sum(1) + 2 * t) * (1 + t)
+        return jnp.sin(3 * u[0].sum(1) + 2 * t) * (1 + t)
 
     position = start = (normal(3, (4, 2)),)
     for t, count in ((2, 4), (1, 9), (0, 2)):
         level, before = chain._replace(num_steps=count), position
-        position = one_level(level, tilt, keys(4), position, jnp.full(4, t)).position
+        own = fold_in(keys(4), t)
+        position = one_level(level, tilt, own, position, jnp.full(4, t)).position
         assert np.abs(np.asarray(position[0] - before[0])).max() > 0.01
-    found = all_levels(chain, tilt, keys(4), start)
-    np.testing.assert_allclose(found.position[0], position[0], atol=1e-4)
+    found = all_levels(chain, tilt, keys(4), start, keep_every=5)
+    assert found.trajectory[0].shape == (3, 4, 2)  # of 15 steps
+    np.testing.assert_allclose(found.position[0], position[0], atol=1e-5)
     assert found.info.accepted == pytest.approx(np.ones(4)) and found.info.finite.all()
 
 

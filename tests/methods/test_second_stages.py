@@ -9,6 +9,7 @@ from configs import digits_diffusion, digits_hvae, digits_ladder, digits_two_sta
 from ebm_jax import data, first_stage, methods, randomness
 from ebm_jax.densities import diffusion as levels_of
 from ebm_jax.errors import ConfigError
+from ebm_jax.evaluation.wording import prior_words
 from ebm_jax.methods import latent_model
 from ebm_jax.methods.base import InferenceState
 from ebm_jax.models import energies, latent_variable
@@ -203,6 +204,24 @@ def test_samples_of_a_diffusion_go_through_all_levels(batch, first):
     np.testing.assert_allclose(later.images, got.images[3:], atol=1e-5)
 
 
+def test_levels_share_the_steps_of_a_diffusions_samples(batch, first):
+    """Other shares, other samples; equal ones are those without; the protocol says which."""
+    state, images, words = None, {}, {}
+    for shares in ((), (1, 1, 1), (1, 3, 1)):
+        c = on_backbone(digits_diffusion, eval__level_shares=shares)
+        method = methods.compiled(methods.build(c))
+        state = state or methods.inference_state(
+            jax.jit(method.init)(jax.random.key(0), batch, first)
+        )
+        images[shares] = np.asarray(method.sample(state, jax.random.key(3), 4).images)
+        words[shares] = prior_words(c, method)
+    np.testing.assert_array_equal(images[()], images[1, 1, 1])
+    assert np.abs(images[()] - images[1, 3, 1]).max() > 1e-2
+    assert "5 Langevin steps of 0.05 in u-space at each of 3 levels (that is b; η_t" in words[()]
+    assert " at each of 3 levels on average (that is b; η_t" in words[1, 3, 1]
+    assert words[1, 3, 1].endswith(", divided 1 : 3 : 1 from level 0 up")
+
+
 def test_energies_of_the_lowest_level_are_the_density(batch, first):
     """log p(x, z) has F(z, 0) = Σφ(z, 0) / η_0; `energy` is −F."""
     c = on_backbone(digits_diffusion, model__energy__zero_init=False)
@@ -262,9 +281,11 @@ def test_a_first_stage_with_other_nets_is_refused(batch, first):
             1.5,
             "diffusion.weight_power is 1.5; use 0 .equal weights. to 1",
         ),
-        ("eval.level_shares", (1, 2), r"level_shares is \(1, 2\); give one number for each"),
-        ("eval.level_shares", (1, -1, 2), r"level_shares is \(1, -1, 2\); give one number"),
-        ("eval.level_shares", (0, 0, 0), r"level_shares is \(0, 0, 0\); give one number"),
+        ("eval.level_shares", (1, 2), r"level_shares is \(1, 2\); give one positive number"),
+        ("eval.level_shares", (1, -1, 2), r"level_shares is \(1, -1, 2\); give one positive"),
+        ("eval.level_shares", (0, 1, 1), r"level_shares is \(0, 1, 1\); give one positive"),
+        ("eval.level_shares", (float("inf"), 1, 1), r"level_shares is \(inf, 1, 1\); give one"),
+        ("eval.level_shares", ("a", 1, 2), r"level_shares is \('a', 1, 2\); give one positive"),
         ("sampler.prior.space", "z", "has space 'z', kernel 'langevin' and legacy_log_sigma False"),
         ("sampler.prior.step_size", 0.21, "but with diffusion.num_steps 3 Langevin .* from 0.204"),
         ("sampler.prior.step_size", float("nan"), "sampler.prior.step_size is nan, but with"),
