@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Sets up like quickstart.sh and runs the tests.
 # usage: ./launch/test.sh [--all] [pytest arguments]
-#   --all   also the slow ones: fault injection, every README command, real launches, pages in
-#           Chromium (which is installed first where that takes no more than apt-get)
+#   --all   also the slow ones: fault injection, every command of README and experiments, pages in
+#           Chromium (which is installed first where that takes no more than apt-get), real launches
 set -euo pipefail
 cd "$(dirname "$0")/.."
 EBM_JAX_ACCELERATOR=cpu source launch/setup_env.sh requirements-test.txt
