@@ -152,7 +152,7 @@ HOSTILE_PARAMETERS = {
 @pytest.mark.parametrize("name", HOSTILE_PARAMETERS)
 def test_hostile_parameters(exported, name):
     (exported / "params.msgpack").write_bytes(HOSTILE_PARAMETERS[name])
-    with pytest.raises(DataError, match="the export in .* cannot be read .*; write it again"):
+    with pytest.raises(DataError, match="the export in .* cannot be read .*; take it again"):
         export.load(exported)
 
 
