@@ -51,7 +51,8 @@ def build(config, axis_name: str | None = None) -> Method:
 
     def tilt(params, z, t):
         """F(z, t) = Σ_i f_i(z_i, t), and the coupling's marginal, [B]."""
-        return sum(scaled(parts.energies, params["energy"], z, t)) + parts.coupled(params, z, t)
+        coupled = parts.attributes.marginal(params, z, t)
+        return sum(scaled(parts.energies, params["energy"], z, t)) + coupled
 
     def scaled(nets, energy, z, t):
         """f_i(z_i, t) = φ_i(z_i, t) / η_t of each layer, [B]."""
@@ -89,7 +90,7 @@ def build(config, axis_name: str | None = None) -> Method:
         joint, chain = after_warmup(
             config, step, lambda: one_level(how, tilt_of(fixed), chain_keys, noisier, t)
         )
-        return t, positive, parts.attributes(fixed, batch, z), joint, chain
+        return t, positive, parts.attributes.values(fixed, batch, z), joint, chain
 
     def gradients(state, fixed, batch, key):
         keys = randomness.per_example(key, batch["index"])
@@ -107,7 +108,7 @@ def build(config, axis_name: str | None = None) -> Method:
             loss = joint * jnp.mean((ends - data) / weights[t])
             # Of φ, not of F = φ / η_t, whose scale is another at every level.
             found = {"energy/positive": -jnp.mean(data), "energy/negative": -jnp.mean(ends)}
-            coupled, seen = parts.coupling_loss(params, values, joint, z_positive, z_negative, t)
+            coupled, seen = parts.attributes.loss(params, values, joint, z_positive, z_negative, t)
             return loss + coupled, found | seen | {"loss/total": loss + coupled}
 
         grads, found = jax.grad(loss_fn, has_aux=True)(parts.learned(state.params))

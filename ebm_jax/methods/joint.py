@@ -141,7 +141,7 @@ def _second_stage(config, parts: LatentModel) -> Callable:
     def gradients(state, fixed, batch, key):
         keys = randomness.per_example(key, batch["index"])
         z_positive, _ = model.infer(fixed, batch["image"], chains.noise(keys, "inference"))
-        values = parts.attributes(fixed, batch, z_positive)
+        values = parts.attributes.values(fixed, batch, z_positive)
         joint, chain = after_warmup(
             config,
             state.step,
@@ -155,7 +155,7 @@ def _second_stage(config, parts: LatentModel) -> Callable:
             loss = joint * (jnp.mean(negative) - jnp.mean(positive))
             found = {"energy/positive": -jnp.mean(positive), "energy/negative": -jnp.mean(negative)}
             loss += joint * _penalty(config, positive, negative, found)
-            coupled, seen = parts.coupling_loss(params, values, joint, z_positive, chain.position)
+            coupled, seen = parts.attributes.loss(params, values, joint, z_positive, chain.position)
             return loss + coupled, found | seen | {"loss/total": loss + coupled}
 
         grads, found = jax.grad(loss_fn, has_aux=True)(parts.learned(state.params))

@@ -12,13 +12,13 @@ import optax
 
 from ebm_jax import randomness
 from ebm_jax.densities import likelihoods
-from ebm_jax.densities.coupling import log_prob, marginal
 from ebm_jax.densities.joint import JointDensity
 from ebm_jax.densities.likelihoods import Likelihood
 from ebm_jax.errors import ConfigError
-from ebm_jax.measures import MEASURES
+from ebm_jax.methods import attributes as attributes_of
 from ebm_jax.methods import evidence, latent_chains
 from ebm_jax.methods.accumulation import in_parts
+from ebm_jax.methods.attributes import Attributes
 from ebm_jax.methods.base import InferenceState, LatentMaps, Method, check_images, first_state
 from ebm_jax.methods.latent_chains import LatentChains
 from ebm_jax.methods.optimisers import group_optimiser, learning_rate
@@ -57,14 +57,7 @@ class LatentModel(NamedTuple):
       normalised: (params, extra) → both: the parameters with the statistics that the nets have
         beside them, and with spectral normalisation applied where the config has it, once and
         outside of every chain.
-      coupled: (params, z, *t) → the coupling's marginal [B], 0 without one.
-      attributes: (params, batch, z of its images) → the values y [B, A] that learn to go with z,
-        None without a coupling: the batch's, but with `coupling.labels` 'decoded' measured ones are
-        those of the image that z is decoded to, as they will be of samples.
-      coupling_loss: (params, y, joint, z⁺, z⁻, *t) → a scalar and its metrics, 0 without a
-        coupling; its gradient is −(E⁺[∇ Σ_a F_a(z)_{y_a}] − E⁻[∇ Σ_a log Σ_y exp F_a(z)_y]) where
-        `coupling.weight`, that of log p(y|z), and `joint` are 1. In the warm-up `joint` is 0:
-        log p(y|z) alone is learned.
+      attributes: how the coupling is part of density and loss.
     """
 
     likelihood: Likelihood
@@ -76,9 +69,7 @@ class LatentModel(NamedTuple):
     chains: LatentChains
     second_stage: bool
     normalised: Callable[[Any, Any], tuple[Any, Any]]
-    coupled: Callable[..., jax.Array]
-    attributes: Callable[..., jax.Array | None]
-    coupling_loss: Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
+    attributes: Attributes
 
     def learned(self, params: dict[str, Any]) -> dict[str, Any]:
         """The groups that learn."""
@@ -139,47 +130,15 @@ def build_parts(
             "only; use method 'diffusion', or 'joint' with method.stages = 2."
         )
 
-    def coupled(params, z, *t):
-        if coupling is None:
-            return jnp.zeros(z[0].shape[0])
-        return marginal(coupling.logits(params["coupling"], z, *t))
-
-    named, edges = config.data.get("attributes"), config.data.get("attribute_edges")
-    decoded = coupling is not None and config.coupling.labels == "decoded"
-
-    def attributes(params, batch, z):
-        if coupling is None:
-            return None
-        given = batch["attributes"]
-        if not decoded:
-            return given
-        low, high = config.data.range
-        x = likelihood.mean(model.decode(params, z))[..., 0]
-        grey = jnp.round(255 * jnp.clip((x - low) / (high - low), 0, 1)) / 255
-        columns = [
-            jnp.digitize(MEASURES[name](grey), jnp.asarray(cuts)) if cuts else given[:, a]
-            for a, ((name, _), cuts) in enumerate(zip(named, edges, strict=True))
-        ]
-        return jnp.stack(columns, axis=1).astype(given.dtype)
-
-    def coupling_loss(params, values, joint, positive, negative, *t):
-        if coupling is None:
-            return 0.0, {}
-        logits = coupling.logits(params["coupling"], positive, *t)
-        told = jnp.mean(log_prob(logits, values))
-        data, ends = marginal(logits), coupled(params, negative, *t)
-        found = {"coupling/log_prob": told}
-        for a, (name, _) in enumerate(named):
-            right = logits[a].argmax(-1) == values[:, a]
-            found[f"coupling/accuracy_{name}"] = jnp.mean(right.astype(jnp.float32))
-        unsupervised = jnp.mean(ends) - jnp.mean(data)
-        return joint * unsupervised - config.coupling.weight * told, found
+    attributes = attributes_of.build(
+        config, coupling, lambda params, z: likelihood.mean(model.decode(params, z))
+    )
 
     def total(params, z):
         if energies is None:
             return jnp.zeros(z[0].shape[0])
         level = (jnp.zeros(z[0].shape[0], jnp.int32),) if timed else ()
-        return sum(terms(params, z)) + coupled(params, z, *level)
+        return sum(terms(params, z)) + attributes.marginal(params, z, *level)
 
     density = JointDensity(
         log_likelihood=lambda params, x, z: likelihood.log_prob(model.decode(params, z), x),
@@ -205,9 +164,7 @@ def build_parts(
         chains=latent_chains.build(config, density, model),
         second_stage=second_stage,
         normalised=normalised,
-        coupled=coupled,
         attributes=attributes,
-        coupling_loss=coupling_loss,
     )
 
 

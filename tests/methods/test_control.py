@@ -189,8 +189,8 @@ def test_the_loss_is_of_the_likelihood_of_images_with_their_attributes(batch, fi
         tuple(jnp.asarray(rng.normal(size=(16, size)), jnp.float32) for size in (16, 8))
         for _ in range(2)
     )
-    values = parts.attributes(params, batch, positive)
-    found, _ = parts.coupling_loss(params, values, 1.0, positive, negative)
+    values = parts.attributes.values(params, batch, positive)
+    found, _ = parts.attributes.loss(params, values, 1.0, positive, negative)
     ours, theirs = (parts.coupling.logits(params["coupling"], z) for z in (positive, negative))
     labels = batch["attributes"]
     told = sum(
@@ -200,7 +200,7 @@ def test_the_loss_is_of_the_likelihood_of_images_with_their_attributes(batch, fi
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     c.coupling.weight = 3.0
     parts = latent_model.build_parts(c, backbones.build, energies.one_per_layer, second_stage=True)
-    heavier, _ = parts.coupling_loss(params, values, 1.0, positive, negative)
+    heavier, _ = parts.attributes.loss(params, values, 1.0, positive, negative)
     np.testing.assert_allclose(heavier - found, -2 * np.mean(log_prob(ours, labels)), rtol=1e-4)
 
 
@@ -223,7 +223,7 @@ def test_decoded_labels_are_measured_on_the_image_that_z_is_decoded_to(build, ba
     parts = latent_model.build_parts(
         c, backbones.build, one or energies.one_per_layer, second_stage=True, timed=bool(one)
     )
-    found = np.asarray(parts.attributes(state.params, batch, z))
+    found = np.asarray(parts.attributes.values(state.params, batch, z))
     pixels = data.to_uint8(np.asarray(images), c.data.range)
     measured = data.attributes.measured("thickness", pixels)
     thickness = np.digitize(measured, c.data.attribute_edges[1])
