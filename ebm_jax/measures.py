@@ -1,6 +1,6 @@
 """What is measured on grey images: stroke thickness and slant.
 
-Functions of brightness, v in [0, 1] [n, H, W], NumPy's or JAX's: the arrays' own library computes.
+Functions of brightness v [n, H, W], in [0, 1], of NumPy or JAX: the arrays' own library computes.
 """
 
 from typing import Any
