@@ -16,6 +16,7 @@ _ADDED = (
     ("diffusion", "step_rule", "weight_power", 1.0),
     ("eval", "prior_steps", "level_shares", ()),
     ("coupling", "layers", "labels", "data"),
+    ("eval", "guidance", "request_steps", ()),
     ("", "seed", "sample", ml_collections.ConfigDict(_SAMPLE)),
 )
 

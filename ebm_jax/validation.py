@@ -229,6 +229,7 @@ def _check_evaluation(config):
             f"eval.level_shares is {tuple(config.eval.level_shares)}, but method "
             f"'{config.method.name}' has no levels; use ()."
         )
+    _check_request_steps(config)
     if config.eval.last_checkpoints > config.train.keep_checkpoints:
         raise ConfigError(
             f"eval.last_checkpoints is {config.eval.last_checkpoints}, but the run keeps "
@@ -242,6 +243,30 @@ def _check_evaluation(config):
         )
     for task in config.eval.tasks:
         _check_task(config, task)
+
+
+def _check_request_steps(config):
+    steps = config.eval.get("request_steps")
+    if not steps:
+        return
+    if config.method.name != "joint":
+        raise ConfigError(
+            f"eval.request_steps is {steps}, but it is for method 'joint' ('{config.method.name}' "
+            "has step sizes of its own); use ()."
+        )
+    if not all(_is_stage(stage) for stage in steps):
+        raise ConfigError(
+            f"eval.request_steps is {steps}; give pairs of a positive whole number of steps and "
+            "their positive size in units of sampler.prior.step_size, as in ((45, 1.0), (15, 0.1))."
+        )
+
+
+def _is_stage(stage: Any) -> bool:
+    if not (isinstance(stage, tuple | list) and len(stage) == 2):
+        return False
+    count, factor = stage
+    whole = isinstance(count, int) and count > 0
+    return whole and isinstance(factor, int | float) and 0 < factor < float("inf")
 
 
 def _are_widths(value: Any) -> bool:

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from configs import celeb_a_nvae, celeb_a_two_stage
+from configs import celeb_a_nvae, celeb_a_two_stage, digits_control
 from ebm_jax.errors import ConfigError
 from ebm_jax.validation import validate
 from tests.test_train import tiny_config
@@ -93,6 +93,27 @@ def test_values_that_would_crash_later(key, value):
     config = tiny_config()
     config.update_from_flattened_dict({key: value})
     with pytest.raises(ConfigError, match=key):
+        validate(config)
+
+
+@pytest.mark.parametrize(
+    "steps", [(45, 1.0), ((45, 1.0), (15,)), ((0, 1.0),), ((4.5, 1.0),), ((5, -1.0),), ((5, "a"),)]
+)
+def test_steps_of_requests_that_are_none(steps):
+    config = tiny_config()
+    config.eval.request_steps = ((45, 1.0), (15, 0.1))
+    validate(config)
+    config.eval.request_steps = steps
+    with pytest.raises(ConfigError, match="eval.request_steps is .*; give pairs of a positive"):
+        validate(config)
+
+
+def test_steps_of_requests_for_a_method_with_its_own():
+    config = digits_control.get_config("quick")
+    config.train.first_stage = "runs/digits_hvae"
+    validate(config)
+    config.eval.request_steps = ((45, 1.0), (15, 0.1))
+    with pytest.raises(ConfigError, match="it is for method 'joint' .'diffusion' has step sizes"):
         validate(config)
 
 

@@ -17,7 +17,7 @@ from ebm_jax.evaluation.chunks import padded
 from ebm_jax.evaluation.classifier import predict
 from ebm_jax.evaluation.context import Context, images_of, task_key
 from ebm_jax.evaluation.generation import distance, is_judged, judge_of
-from ebm_jax.evaluation.wording import prior_words, weights_words
+from ebm_jax.evaluation.wording import request_words, weights_words
 from ebm_jax.measures import MEASURES
 from ebm_jax.reporting.grids import image_grid, save_png
 
@@ -64,7 +64,7 @@ def run(context: Context) -> dict:
             "classifier, thickness and slant by measurement, cut at quantiles of the training "
             "images; in_its_layers: other samples keep all layers but the attribute's, kept: "
             f"share whose other attributes stay; guidance {config.eval.guidance:g}"
-            f"{prior_words(config, context.method)}; decoder mean, {weights_words(config)}"
+            f"{request_words(config, context.method)}; decoder mean, {weights_words(config)}"
         ),
         "figures": figures,
     }

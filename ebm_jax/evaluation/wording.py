@@ -26,6 +26,16 @@ def prior_words(config: Any, method: Any) -> str:
     return f", EBM prior by {chain}{method.chain_detail}"
 
 
+def request_words(config: Any, method: Any) -> str:
+    """How samples with given attributes are drawn."""
+    steps = config.eval.request_steps
+    if not steps:
+        return prior_words(config, method)
+    size = config.sampler.prior.step_size
+    parts = [f"{count} of {size * factor:g}" for count, factor in steps]
+    return f", EBM prior by Langevin steps in u-space, {', then '.join(parts)}"
+
+
 def posterior_words(config: Any) -> str:
     """How the latents of an image are drawn."""
     if config.eval.posterior == "encoder":

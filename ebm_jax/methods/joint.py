@@ -75,7 +75,7 @@ def build(
             parts,
             tilt=parts.density.neg_energy,
             run=lambda keys, tilt, start: parts.chains.tilted(
-                keys, tilt, start, config.eval.prior_steps or config.sampler.prior.num_steps
+                keys, tilt, start, config.eval.request_steps or ((_sample_steps(config), 1.0),)
             ),
         ),
     )
@@ -177,7 +177,11 @@ def _runner(config, parts: LatentModel) -> Callable:
 
     def run(state, keys, num_steps, keep_every):
         params, _ = parts.normalised(*state)
-        steps = num_steps or config.eval.prior_steps or config.sampler.prior.num_steps
+        steps = num_steps or _sample_steps(config)
         return parts.chains.prior(params, keys, steps, keep_every)
 
     return run
+
+
+def _sample_steps(config):
+    return config.eval.prior_steps or config.sampler.prior.num_steps

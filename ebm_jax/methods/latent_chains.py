@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ebm_jax import randomness
 from ebm_jax.densities.gaussian import standard_normal_log_prob
@@ -18,7 +19,7 @@ from ebm_jax.densities.joint import JointDensity
 from ebm_jax.densities.tilted import LogProb, tilted_in_u, tilted_in_z
 from ebm_jax.errors import ConfigError
 from ebm_jax.models.latent_variable import LatentVariableModel
-from ebm_jax.samplers import Chain, langevin, mala, normal_like, run_chain
+from ebm_jax.samplers import Chain, annealed_langevin, langevin, mala, normal_like, run_chain
 
 
 class LatentChains(NamedTuple):
@@ -31,8 +32,9 @@ class LatentChains(NamedTuple):
       redraw: (params, keys, z, k) → z with layers 1 … k drawn given the layers above, which stay:
         from p_β or its mode (`eval.redraw`), then `eval.redraw_steps` Langevin steps on the EBM
         prior in u-space.
-      tilted: (keys, tilt, start, num_steps) → the end of a Langevin chain in u-space from u =
-        `start`, any of the layers, on tilt(u) + log N(u; 0, I).
+      tilted: (keys, tilt, start, steps) → the end of a Langevin chain in u-space from u = `start`,
+        any of the layers, on tilt(u) + log N(u; 0, I). `steps` has in turn how many, and their size
+        in units of `sampler.prior.step_size`.
     """
 
     noise: Callable[[jax.Array, str], Latents]
@@ -110,15 +112,17 @@ def build(config, density: JointDensity, model: LatentVariableModel) -> LatentCh
             return density.neg_energy(params, prior.to_z((*lower, *kept))[0])
 
         keys = randomness.streams(keys, "refine")
-        lower = tilted(keys, tilt, lower, config.eval.redraw_steps)
+        lower = tilted(keys, tilt, lower, ((config.eval.redraw_steps, 1.0),))
         return prior.to_z((*lower, *kept))[0]
 
-    def tilted(keys, tilt, start, num_steps):
+    def tilted(keys, tilt, start, steps):
         def log_prob(u):
             return tilt(u) + sum(map(standard_normal_log_prob, u))
 
-        kernel = langevin(log_prob, prior_cfg.step_size, clip=prior_cfg.clip)
-        return run_chain(kernel, keys, start, num_steps).position
+        counts, factors = zip(*steps, strict=True)
+        sizes = prior_cfg.step_size * jnp.repeat(jnp.asarray(factors), np.asarray(counts))
+        kernel = annealed_langevin(log_prob, sizes, clip=prior_cfg.clip)
+        return run_chain(kernel, keys, start, len(sizes)).position
 
     return LatentChains(noise, run_prior, run_posterior, redraw, tilted)
 

@@ -3,7 +3,7 @@
 from ebm_jax.samplers.alternating import Move, alternating
 from ebm_jax.samplers.chain import Chain, Info, Kernel, run_chain
 from ebm_jax.samplers.hmc import hmc
-from ebm_jax.samplers.langevin import langevin
+from ebm_jax.samplers.langevin import annealed_langevin, langevin
 from ebm_jax.samplers.mala import mala
 from ebm_jax.samplers.noise import normal_like
 
@@ -13,6 +13,7 @@ __all__ = [
     "Kernel",
     "Move",
     "alternating",
+    "annealed_langevin",
     "hmc",
     "langevin",
     "mala",

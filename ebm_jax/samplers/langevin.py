@@ -123,3 +123,31 @@ def langevin(
         return LangevinState(moved), info
 
     return Kernel(init=LangevinState, step=step)
+
+
+class AnnealedState(NamedTuple):
+    """`position`: leaves [B, ...]; `done`: the steps behind it, a scalar."""
+
+    position: Position
+    done: jax.Array
+
+
+def annealed_langevin(log_prob: LogProb, step_sizes: jax.Array, *, clip: float = 0.0) -> Kernel:
+    """Langevin dynamics whose step k has a size of its own.
+
+    Args:
+      log_prob: position → [B].
+      step_sizes: [K], standard deviations of the noise; steps after K have the last one.
+      clip: as in `langevin`.
+
+    Returns:
+      Kernel; steps of equal size are those of `langevin`.
+    """
+    sizes = jnp.asarray(step_sizes)
+
+    def step(keys, state):
+        kernel = langevin(log_prob, sizes[state.done], clip=clip)
+        moved, info = kernel.step(keys, LangevinState(state.position))
+        return AnnealedState(moved.position, state.done + 1), info
+
+    return Kernel(init=lambda x: AnnealedState(x, jnp.zeros((), jnp.int32)), step=step)

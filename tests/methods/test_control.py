@@ -91,6 +91,25 @@ def test_asked_for_by_linear_logits_a_layer_is_a_shifted_gaussian(batch, first):
     assert np.linalg.norm(np.mean(z[1], 0) - mean) < 0.75 * np.linalg.norm(mean)
 
 
+def test_the_steps_of_a_request_shrink_as_asked(batch, first):
+    """Without energies u is left at the variance that the steps give N(0, I), by hand."""
+    c = joint_config()
+    c.eval.request_steps = ((3, 2.0), (2, 0.5))
+    c.sampler.prior.step_size = 0.9
+    method, state = begun(c, batch, first)
+    state = methods.inference_state(state)
+    coupling_off = jax.tree.map(jnp.zeros_like, state.params["coupling"])
+    state = state._replace(params={**state.params, "coupling": coupling_off})
+    method, count = methods.compiled(method), 2000
+    anything = np.full((count, 2), -1, np.int32)
+    _, z = method.control.request(state, jax.random.key(0), np.arange(count), anything)
+    variance = 1.0
+    for s in (1.8, 1.8, 1.8, 0.45, 0.45):
+        variance = (1 - s**2 / 2) ** 2 * variance + s**2
+    for u in method.maps.to_u(state, z):
+        assert abs(np.var(u) / variance - 1) < 5 * np.sqrt(2 / u.size)
+
+
 @pytest.mark.parametrize("build", [joint_config, digits_control.get_config])
 def test_layers_that_are_kept_keep_their_u(build, batch, first):
     method, state = begun(build(), batch, first)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebm_jax.samplers import langevin, run_chain
+from ebm_jax.samplers import annealed_langevin, langevin, run_chain
 
 CHAINS = 20_000
 
@@ -198,3 +198,25 @@ def test_a_chain_that_goes_nan_is_reported_and_leaves_the_others_alone():
     np.testing.assert_array_equal(chain.info.finite, [True, False, True])
     np.testing.assert_array_equal(chain.position[::2], good[::2])
     assert np.isnan(chain.position[1]).all()
+
+
+# Steps of different sizes
+
+
+def test_steps_that_shrink_by_hand():
+    """v ← (1 − s²/2)² v + s² of a unit Gaussian, s of each step; the last one stays."""
+    sizes, variance = [1.4, 0.9, 0.9, 0.2], 4.0
+    for s in [*sizes, 0.2, 0.2]:
+        variance = (1 - s**2 / 2) ** 2 * variance + s**2
+    start = 2 * jax.random.normal(jax.random.key(5), (CHAINS, 4))
+    x = final(annealed_langevin(unit_gaussian, jnp.array(sizes)), start, len(sizes) + 2)
+    assert_variance(x, variance)
+
+
+def test_steps_of_one_size_are_those_of_the_plain_kernel():
+    start = jax.random.normal(jax.random.key(1), (50, 3))
+    plain = final(langevin(unit_gaussian, 0.4, clip=0.3), start, 20)
+    annealed = final(annealed_langevin(unit_gaussian, jnp.full(20, 0.4), clip=0.3), start, 20)
+    np.testing.assert_allclose(annealed, plain, rtol=1e-6, atol=1e-6)
+    unclipped = final(annealed_langevin(unit_gaussian, jnp.full(20, 0.4)), start, 20)
+    assert np.abs(unclipped - plain).max() > 1e-2
