@@ -2,7 +2,8 @@
 
 python -m ebm_jax.main --config configs/digits_hat.py --workdir runs/digits_hat
 
-Not run yet to its end.
+Three minutes on one CPU core. fd_classifier of 2 000 samples, seed 0: 2.09 for G(z) + y, 3.09 for
+G(z).
 """
 
 from configs import hats
