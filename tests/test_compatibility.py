@@ -3,14 +3,23 @@
 import ml_collections
 import pytest
 
-from configs import digits_nvae
+from configs import digits_control, digits_nvae
 from ebm_jax import compatibility
 
 
-def test_a_config_of_before_a_setting_gets_what_the_code_did_then():
-    config = digits_nvae.get_config()
+@pytest.mark.parametrize(
+    "configured, group, setting",
+    [
+        (digits_nvae, "train", "remat"),
+        (digits_control, "eval", "level_shares"),
+        (digits_control, "eval", "request_steps"),
+        (digits_control, "coupling", "labels"),
+    ],
+)
+def test_a_config_of_before_a_setting_gets_what_the_code_did_then(configured, group, setting):
+    config = configured.get_config()
     expected = config.to_dict()
-    del config.train["remat"]
+    del config[group][setting]
     compatibility.complete(config)
     assert config.to_dict() == expected
 

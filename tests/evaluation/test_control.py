@@ -11,11 +11,12 @@ import pytest
 
 import ebm_jax
 from configs import digits_control, digits_hvae
-from ebm_jax import data
+from ebm_jax import data, measures
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluate import evaluate
 from ebm_jax.evaluation import control
 from ebm_jax.evaluation.context import Context
+from ebm_jax.evaluation.wording import request_words
 from ebm_jax.methods import InferenceState
 from ebm_jax.methods.base import Control
 from ebm_jax.train import train
@@ -175,6 +176,22 @@ def test_run_on_digits(tmp_path):
         assert set(read) == {"class", "thickness"} and all(0 <= v <= 1 for v in read.values())
 
 
+def test_the_protocol_tells_the_steps_of_requests():
+    config = config_of()
+    config.sampler.prior.step_size = 0.3
+
+    class Method:
+        has_energy, chain_detail = True, " of the method"
+
+    assert request_words(config, Method) == (
+        ", EBM prior by 5 Langevin steps of 0.3 in u-space of the method"
+    )
+    config.eval.request_steps = ((45, 1.0), (15, 0.5))
+    assert request_words(config, Method) == (
+        ", EBM prior by Langevin steps in u-space, 45 of 0.3, then 15 of 0.15"
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     not Path(os.environ.get("TFDS_DATA_DIR", "none"), "mnist").is_dir(),
@@ -193,6 +210,6 @@ def test_reconstructions_have_the_thickness_of_their_originals(monkeypatch):
         return (np.digitize(before, cuts) == np.digitize(after, cuts)).mean()
 
     assert in_the_same_third() > 0.88
-    monkeypatch.setattr(data.attributes, "_DARK", 0.0)
-    monkeypatch.setattr(data.attributes, "_BRIGHT", 1.0)
+    monkeypatch.setattr(measures, "_DARK", 0.0)
+    monkeypatch.setattr(measures, "_BRIGHT", 1.0)
     assert in_the_same_third() < 0.85  # all brightness
