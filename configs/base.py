@@ -212,6 +212,7 @@ def finish(c: ml_collections.ConfigDict, variant: str) -> ml_collections.ConfigD
     c.eval.hierarchy_samples = 100
     if "control_samples" in c.eval:
         c.eval.control_samples = 100
+        c.eval.request_steps = tuple((min(n, 5), size) for n, size in c.eval.request_steps)
     c.eval.num_detection = 200
     c.eval.classifier_images = 500
     c.eval.bootstrap = 200

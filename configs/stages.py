@@ -74,7 +74,8 @@ def control(c, attributes, *, layers=()) -> None:
     )
     c.optim.coupling = base.network_optimiser(1e-3)
     c.eval.guidance = 5.0  # weight of log p(y|z) when sampling
-    # (steps, size in units of sampler.prior.step_size), … of such a chain; (): as without requests
+    # (steps, size in units of sampler.prior.step_size), … of such a chain, in place of prior_steps;
+    # (): as without requests
     c.eval.request_steps = ()
     c.eval.control_samples = 1000  # of each attribute, and of all together
     c.eval.tasks = ("control", *c.eval.tasks)

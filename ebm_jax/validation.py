@@ -254,19 +254,21 @@ def _check_request_steps(config):
             f"eval.request_steps is {steps}, but it is for method 'joint' ('{config.method.name}' "
             "has step sizes of its own); use ()."
         )
-    if not all(_is_stage(stage) for stage in steps):
+    largest = 2 / config.sampler.prior.step_size  # of Langevin steps on a unit Gaussian
+    if not all(_is_stage(stage, largest) for stage in steps):
         raise ConfigError(
             f"eval.request_steps is {steps}; give pairs of a positive whole number of steps and "
-            "their positive size in units of sampler.prior.step_size, as in ((45, 1.0), (15, 0.1))."
+            "their positive size in units of sampler.prior.step_size, as in ((45, 1.0), (9, 0.1)); "
+            f"steps of {largest:.3g} and more diverge."
         )
 
 
-def _is_stage(stage: Any) -> bool:
+def _is_stage(stage: Any, largest: float) -> bool:
     if not (isinstance(stage, tuple | list) and len(stage) == 2):
         return False
     count, factor = stage
-    whole = isinstance(count, int) and count > 0
-    return whole and isinstance(factor, int | float) and 0 < factor < float("inf")
+    whole = isinstance(count, int) and not isinstance(count, bool) and count > 0
+    return whole and isinstance(factor, int | float) and 0 < factor < largest
 
 
 def _are_widths(value: Any) -> bool:

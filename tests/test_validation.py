@@ -97,11 +97,22 @@ def test_values_that_would_crash_later(key, value):
 
 
 @pytest.mark.parametrize(
-    "steps", [(45, 1.0), ((45, 1.0), (15,)), ((0, 1.0),), ((4.5, 1.0),), ((5, -1.0),), ((5, "a"),)]
+    "steps",
+    [
+        (45, 1.0),
+        ((45, 1.0), (15,)),
+        ((0, 1.0),),
+        ((True, 1.0),),
+        ((4.5, 1.0),),
+        ((5, -1.0),),
+        ((5, "a"),),
+        ((5, 5.0),),  # of 0.4: steps of 2
+    ],
 )
 def test_steps_of_requests_that_are_none(steps):
     config = tiny_config()
-    config.eval.request_steps = ((45, 1.0), (15, 0.1))
+    config.sampler.prior.step_size = 0.4
+    config.eval.request_steps = ((45, 1.0), (15, 0.1), (2, 4.99))
     validate(config)
     config.eval.request_steps = steps
     with pytest.raises(ConfigError, match="eval.request_steps is .*; give pairs of a positive"):

@@ -133,7 +133,8 @@ class AnnealedState(NamedTuple):
 
 
 def annealed_langevin(log_prob: LogProb, step_sizes: jax.Array, *, clip: float = 0.0) -> Kernel:
-    """Langevin dynamics whose step k has a size of its own.
+    """Langevin dynamics whose step k has a size of its own (as in annealed Langevin dynamics, Song
+    and Ermon, NeurIPS 2019, but on one density).
 
     Args:
       log_prob: position → [B].
@@ -146,7 +147,8 @@ def annealed_langevin(log_prob: LogProb, step_sizes: jax.Array, *, clip: float =
     sizes = jnp.asarray(step_sizes)
 
     def step(keys, state):
-        kernel = langevin(log_prob, sizes[state.done], clip=clip)
+        size = sizes[jnp.minimum(state.done, len(sizes) - 1)]
+        kernel = langevin(log_prob, size, clip=clip)
         moved, info = kernel.step(keys, LangevinState(state.position))
         return AnnealedState(moved.position, state.done + 1), info
 
