@@ -19,7 +19,8 @@ from ebm_jax.reporting.files import write_json
 from ebm_jax.reporting.tables import flatten
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-_IDENTITY = ("seed", "compute_dtype", "method.", "data.", "model.")  # what makes it this run
+_NETS = ("coupling.hidden", "coupling.layers", "diffusion.num_steps")  # what else shapes them
+_IDENTITY = ("seed", "compute_dtype", "method.", "data.", "model.", *_NETS)  # makes it this run
 _COUNTED = "data.num_examples"  # follows from the data
 _INDIFFERENT = ("data.prefetch", "data.cache_gib", "train.num_steps", "eval.")  # to the training
 

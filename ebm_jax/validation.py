@@ -229,6 +229,11 @@ def _check_evaluation(config):
             f"eval.level_shares is {tuple(config.eval.level_shares)}, but method "
             f"'{config.method.name}' has no levels; use ()."
         )
+    if config.eval.get("guidance", 0.0) < 0:
+        raise ConfigError(
+            f"eval.guidance is {config.eval.guidance}; it must not be negative, or samples would "
+            "lack what is asked for."
+        )
     _check_request_steps(config)
     if config.eval.last_checkpoints > config.train.keep_checkpoints:
         raise ConfigError(

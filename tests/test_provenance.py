@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 
+from configs import digits_control
 from ebm_jax import provenance
 from ebm_jax.errors import ConfigError
 from tests.test_train import tiny_config
@@ -85,6 +86,20 @@ def test_another_run_is_refused(tmp_path, setting, value):
     with pytest.raises(ConfigError, match=f"other settings \\({setting}: .* → {value}\\)"):
         provenance.check_same_run(config, tmp_path)
     assert (tmp_path / "config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "setting, value",
+    [("diffusion.num_steps", 5), ("coupling.hidden", (8,)), ("coupling.layers", ((1,), (2,)))],
+)
+def test_levels_and_coupling_make_the_run(tmp_path, setting, value):
+    provenance.record_run(digits_control.get_config(), tmp_path, 0)
+    config = digits_control.get_config()
+    config.diffusion.weight_power = 0.0  # is learning's alone
+    provenance.check_same_run(config, tmp_path)
+    config.update_from_flattened_dict({setting: value})
+    with pytest.raises(ConfigError, match=f"other settings \\({setting}"):
+        provenance.check_same_run(config, tmp_path)
 
 
 def test_what_does_not_make_the_run_may_change(tmp_path):

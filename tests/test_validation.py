@@ -128,6 +128,15 @@ def test_steps_of_requests_for_a_method_with_its_own():
         validate(config)
 
 
+def test_guidance_away_from_what_is_asked_for():
+    config = tiny_config()
+    config.eval.guidance = 0.0
+    validate(config)
+    config.eval.guidance = -1.0
+    with pytest.raises(ConfigError, match="eval.guidance is -1.0; it must not be negative"):
+        validate(config)
+
+
 def test_unknown_task():
     config = tiny_config()
     config.eval.tasks = ("reconstruction", "horoscope")
