@@ -14,7 +14,7 @@ from ebm_jax.errors import ConfigError
 from ebm_jax.evaluate import open_context
 from ebm_jax.evaluation.chunks import padded
 from ebm_jax.evaluation.context import Context, recalibrated
-from ebm_jax.evaluation.control import ANY
+from ebm_jax.evaluation.control import ANY, moved_layers
 from ebm_jax.inference import on_all_devices
 from ebm_jax.reporting.grids import save_grid, save_png, strip
 
@@ -149,6 +149,8 @@ def _open(config, folder) -> _Model:
         context = recalibrated(open_context(config, folder))
     frozen = _frozen(context, wanted)
     values = _values(context, wanted)
+    if values is not None:
+        _check_reachable(context, wanted, frozen, values)
     if wanted.strip and (frozen or values is not None):
         raise ConfigError(
             f"sample.strip is {wanted.strip}, but chains are shown of free samples alone; leave "
@@ -279,7 +281,7 @@ def _values(context, wanted) -> np.ndarray | None:
     try:
         asked = dict(wanted.attributes)
         good = len(asked) == len(wanted.attributes) and all(  # no name twice
-            isinstance(value, int) and 0 <= value < sizes.get(name, 0)
+            type(value) is int and 0 <= value < sizes.get(name, 0)  # True is no value
             for name, value in asked.items()
         )
     except (TypeError, ValueError):  # no pairs
@@ -291,3 +293,15 @@ def _values(context, wanted) -> np.ndarray | None:
             f"name once, there are: {there}."
         )
     return np.array([asked.get(name, ANY) for name, _ in known], np.int32)
+
+
+def _check_reachable(context, wanted, frozen, values) -> None:
+    """Refuses a request that no layer left to move knows of."""
+    known = data.attributes.configured(context.config.data)
+    for a, layers in moved_layers(context.config).items():
+        if values[a] != ANY and set(layers) <= set(frozen):
+            told = ", ".join(str(i + 1) for i in layers)
+            raise ConfigError(
+                f"sample.frozen is {wanted.frozen}, but {known[a][0]}, which is asked for, is "
+                f"coupled with layers {told} alone; leave one of them free, or do not ask for it."
+            )

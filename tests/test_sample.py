@@ -24,6 +24,7 @@ def controlled(tmp_path_factory):
     """The export of an untrained model whose latents are coupled with attributes."""
     config, base = digits_control.get_config(), digits_hvae.get_config()
     config.sampler.prior.num_steps = 30
+    config.coupling.layers = ((), (2,))
     dataset = data.open_dataset(config.data, "train")
     data.fill_in(config.data, dataset)
     batch = data.make_batch(dataset, config.data, 0, 0)
@@ -158,11 +159,20 @@ def test_what_cannot_be_drawn_is_refused(run, wanted, words):
         ("class", 3),
         (("class", 3.7),),
         (("class", 3), ("class", 4)),
+        (("class", True),),
     ],
 )
 def test_unknown_attributes_are_refused(controlled, asked):
     with pytest.raises(ConfigError, match="there are: class 0 to 9, thickness 0 to 2"):
         drawn(controlled, attributes=asked)
+
+
+def test_attributes_that_frozen_layers_hold_are_refused(controlled):
+    asked = (("class", 3), ("thickness", 1))
+    with pytest.raises(ConfigError, match="frozen is .2,., but thickness, .* with layers 2 alone"):
+        drawn(controlled, attributes=asked, frozen=(2,))
+    drawn(controlled, num_images=1, attributes=asked, frozen=(1,))
+    drawn(controlled, num_images=1, attributes=asked[:1], frozen=(2,))
 
 
 def test_an_export_of_another_run_is_refused(run):

@@ -133,8 +133,9 @@ class AnnealedState(NamedTuple):
 
 
 def annealed_langevin(log_prob: LogProb, step_sizes: jax.Array, *, clip: float = 0.0) -> Kernel:
-    """Langevin dynamics whose step k has a size of its own (as in annealed Langevin dynamics, Song
-    and Ermon, NeurIPS 2019, but on one density).
+    """Langevin dynamics whose step k has a size of its own.
+
+    As annealed Langevin dynamics (Song and Ermon, NeurIPS 2019), but on one density.
 
     Args:
       log_prob: position → [B].
