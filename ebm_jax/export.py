@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from ebm_jax import methods, stored_config
-from ebm_jax.data.attributes import configured
+from ebm_jax.data.attributes import configured, requested
 from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.methods import InferenceState, Samples
 from ebm_jax.reporting.files import write_bytes
@@ -32,6 +32,9 @@ class LoadedModel(NamedTuple):
       posterior: (images [B, H, W, C], key) → latents.
       reconstruct: (images, key) → images.
       log_score: (images, key, k=0) → [B] un-normalised log density L^{>k}.
+      request: (key, n, attributes, guidance=None) → (images, latents), n samples with these
+        attributes, {name: value}; guidance, the weight of log p(y|z), is by default
+        `eval.guidance`.
 
     What the method has not raises a ConfigError when it is called.
     """
@@ -43,6 +46,7 @@ class LoadedModel(NamedTuple):
     posterior: Callable[..., Any]
     reconstruct: Callable[..., jax.Array]
     log_score: Callable[..., jax.Array]
+    request: Callable[..., tuple[jax.Array, Any]]
 
 
 def write_export(directory: str | Path, config: Any, step: int, state: InferenceState) -> None:
@@ -136,6 +140,16 @@ def load(directory: str | Path) -> LoadedModel:
 
         return call
 
+    def request(key, n, attributes, guidance=None):
+        if method.control is None:
+            raise ConfigError(
+                "the model knows no attributes, so no `request`; take one of the *_control configs."
+            )
+        values = requested(configured(config.data), attributes, "the request")
+        guidance = config.eval.guidance if guidance is None else guidance
+        rows = jnp.broadcast_to(values, (n, len(values)))
+        return method.control.request(state, key, jnp.arange(n), rows, guidance)
+
     return LoadedModel(
         config=config,
         step=step,
@@ -144,4 +158,5 @@ def load(directory: str | Path) -> LoadedModel:
         posterior=numbered("posterior", "latents of an image"),
         reconstruct=numbered("reconstruct", "latents of an image"),
         log_score=numbered("log_score", "density of an image"),
+        request=request,
     )

@@ -10,11 +10,12 @@ import numpy as np
 from ebm_jax import data, methods, provenance, randomness, stored_config
 from ebm_jax import export as exports
 from ebm_jax import workdir as workdirs
+from ebm_jax.data.attributes import ANY
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluate import open_context
 from ebm_jax.evaluation.chunks import padded
 from ebm_jax.evaluation.context import Context, recalibrated
-from ebm_jax.evaluation.control import ANY, moved_layers
+from ebm_jax.evaluation.control import moved_layers
 from ebm_jax.inference import on_all_devices
 from ebm_jax.reporting.grids import save_grid, save_png, strip
 
@@ -277,22 +278,7 @@ def _values(context, wanted) -> np.ndarray | None:
             f"sample.prior is '{wanted.prior}' beside sample.attributes, which lead chains of the "
             "EBM prior; use 'ebm'."
         )
-    sizes = dict(known)
-    try:
-        asked = dict(wanted.attributes)
-        good = len(asked) == len(wanted.attributes) and all(  # no name twice
-            type(value) is int and 0 <= value < sizes.get(name, 0)  # True is no value
-            for name, value in asked.items()
-        )
-    except (TypeError, ValueError):  # no pairs
-        good = False
-    if not good:
-        there = ", ".join(f"{name} 0 to {size - 1}" for name, size in known)
-        raise ConfigError(
-            f"sample.attributes is {wanted.attributes}; give pairs of a name and a value, each "
-            f"name once, there are: {there}."
-        )
-    return np.array([asked.get(name, ANY) for name, _ in known], np.int32)
+    return data.attributes.requested(known, wanted.attributes, "sample.attributes")
 
 
 def _check_reachable(context, wanted, frozen, values) -> None:

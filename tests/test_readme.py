@@ -100,10 +100,10 @@ def test_commands_run_as_written(tmp_path):
         arguments = [sys.executable, *shlex.split(command)[1:]]
         result = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
         assert result.returncode == 0, f"{command}\n{result.stderr}"
-    (python,) = blocks("python", README)
-    code = python.replace("runs/", f"{tmp_path}/runs/") + (
+    loading, asking = blocks("python", README)
+    code = loading.replace("runs/", f"{tmp_path}/runs/") + (
         "\nassert images.shape == (16, 8, 8, 1) and latents[0].shape == (16, 16)"
-        "\nassert scores.shape == (16,)"
+        "\nassert scores.shape == (16,)\n" + asking + "\nassert images.shape == (16, 28, 28, 1)"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -120,6 +120,26 @@ def test_attributes_are_asked_for_by_name(controlled):
     assert np.abs(asked.latents[0] - other.latents[0]).mean() > 0.01
 
 
+def test_a_loaded_model_is_asked_by_name(controlled):
+    """As `--mode sample`: the same chains from the same key; 5 is the config's guidance."""
+    model, key = export.load(controlled), jax.random.key(3)
+    images, latents = model.request(key, 4, {"thickness": 2})
+    assert images.shape == (4, 8, 8, 1)
+    values, index = np.tile(np.int32([-1, 2]), (4, 1)), np.arange(4)
+    control = methods.build(model.config).control
+    expected, _ = control.request(model.state, key, index, values, 5.0)
+    np.testing.assert_allclose(images, expected, atol=1e-4)
+    other, _ = model.request(key, 4, {"thickness": 2}, guidance=0.0)
+    assert np.abs(other - images).max() > 0.01
+    with pytest.raises(ConfigError, match="the request is .'class': 10.; give pairs of a name"):
+        model.request(key, 4, {"class": 10})
+
+
+def test_a_model_without_attributes_cannot_be_asked(run):
+    with pytest.raises(ConfigError, match="knows no attributes, so no `request`"):
+        export.load(run / "export").request(jax.random.key(0), 1, {"class": 3})
+
+
 def test_attributes_beside_frozen_layers(controlled):
     asked = drawn(controlled, num_images=5, attributes=(("class", 3),), frozen=(2,))
     free = drawn(controlled, num_images=1)

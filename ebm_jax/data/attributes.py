@@ -6,6 +6,7 @@ or leaning most to the left; any other name is one of the data set's own attribu
 """
 
 import functools
+from typing import Any
 
 import ml_collections
 import numpy as np
@@ -14,6 +15,7 @@ from ebm_jax.data.dataset import Dataset
 from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.measures import MEASURES
 
+ANY = -1  # the value of an attribute that is not asked for
 _CHUNK = 1024  # images measured at once
 Attributes = tuple[tuple[str, int], ...]  # (name, number of values) of each
 Edges = tuple[tuple[float, ...], ...]  # of each: values between its bins; () where not measured
@@ -41,6 +43,11 @@ def edges_of(dataset: Dataset, attributes: Attributes) -> Edges:
         if name in MEASURES:
             parts = np.linspace(0, 1, count + 1)[1:-1]
             edges = tuple(round(float(q), 4) for q in np.quantile(_measured(dataset, name), parts))
+            if len(set(edges)) < len(edges):
+                raise ConfigError(
+                    f"data.attributes gives {name} {count} values, more than the images of "
+                    f"{dataset.name} differ by; use fewer."
+                )
         found.append(edges)
     return tuple(found)
 
@@ -91,6 +98,35 @@ def configured(data_config: ml_collections.ConfigDict) -> Attributes:
             "data.attributes names slant, which data.flip turns round; set data.flip to False."
         )
     return found
+
+
+def requested(attributes: Attributes, asked: Any, setting: str) -> np.ndarray:
+    """What samples are to have, int32 [A] in the order of `attributes`, ANY where any will do.
+
+    Args:
+      attributes: `data.attributes`.
+      asked: {name: value}, or pairs of them.
+      setting: its name, for errors.
+
+    Raises:
+      ConfigError: a name or value that there is not, or a name twice.
+    """
+    sizes = dict(attributes)
+    try:
+        found = dict(asked)
+        good = len(found) == len(asked) and all(  # no name twice
+            type(value) is int and 0 <= value < sizes.get(name, 0)  # True is no value
+            for name, value in found.items()
+        )
+    except (TypeError, ValueError):  # no pairs
+        good = False
+    if not good:
+        there = ", ".join(f"{name} 0 to {size - 1}" for name, size in attributes)
+        raise ConfigError(
+            f"{setting} is {asked}; give pairs of a name and a value, each name once, there are: "
+            f"{there}."
+        )
+    return np.array([found.get(name, ANY) for name, _ in attributes], np.int32)
 
 
 def _check(dataset, name, count):

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from ebm_jax import data
+from ebm_jax.data.attributes import ANY
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation.chunks import padded
 from ebm_jax.evaluation.classifier import predict
@@ -21,7 +22,6 @@ from ebm_jax.evaluation.wording import request_words, weights_words
 from ebm_jax.measures import MEASURES
 from ebm_jax.reporting.grids import image_grid, save_png
 
-ANY = -1  # the value of an attribute that is not asked for
 _UNREADABLE = -2  # what is read from an image of a chain that has blown up
 _COLUMNS = 10
 _MOST_ROWS = 10

@@ -1,5 +1,6 @@
 """The card of a model: what it is, where it is from, its numbers and limits, as Markdown."""
 
+import json
 from typing import Any
 
 from ebm_jax.reporting.card_limits import limits_of, size_words, spaced
@@ -71,8 +72,17 @@ def _loading(name, config) -> str:
         "```python\nimport jax\nimport ebm_jax\n\n"
         f'model = ebm_jax.load("pretrained/{name}")\n'
         "images = model.sample(jax.random.key(0), 16).images"
-        f"  # {shape}, data in [{low:g}, {high:g}]\n```"
+        f"  # {shape}, data in [{low:g}, {high:g}]\n{_asking(data)}```"
     )
+
+
+def _asking(data) -> str:
+    """The line that asks for attributes."""
+    if not data.get("attributes"):
+        return ""
+    asked = {name: 0 for name, _ in data["attributes"]}
+    values = ", ".join(f"{name} 0 to {size - 1}" for name, size in data["attributes"])
+    return f"images, _ = model.request(jax.random.key(1), 16, {json.dumps(asked)})  # {values}\n"
 
 
 def _facts(card, config) -> list[tuple[str, str]]:
