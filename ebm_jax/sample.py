@@ -215,7 +215,7 @@ def _asked(model: _Model):
 def _chains(model: _Model) -> np.ndarray:
     """Images along chains, [chains, kept, H, W, C]."""
     config, count = model.context.config, min(_CHAINS, model.wanted.num_images)
-    steps = config.eval.prior_steps or config.sampler.prior.num_steps
+    steps = methods.prior_steps(config)
     every, rest = divmod(steps, model.wanted.strip)
     if not every or rest:
         fitting = [k for k in range(1, steps + 1) if steps % k == 0]

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from ebm_jax.data.attributes import configured
 from ebm_jax.errors import ConfigError
 from ebm_jax.evaluation import LEAST, LONG, NEEDED, TASKS
+from ebm_jax.methods import prior_steps
 from ebm_jax.reporting.tables import flatten
 
 _POSITIVE = (
@@ -294,7 +295,7 @@ def _check_task(config, task):
             raise ConfigError(
                 f"eval.{name} is {config.eval[name]}, but task {task} needs at least {least}."
             )
-    short = config.eval.prior_steps or config.sampler.prior.num_steps
+    short = prior_steps(config)
     if task in LONG and config.model.energy.enabled and config.eval.long_chain_steps <= short:
         raise ConfigError(
             f"eval.long_chain_steps is {config.eval.long_chain_steps}, but task {task} compares it "

@@ -12,6 +12,7 @@ import numpy as np
 from ebm_jax.evaluation.context import Context, sample_chunks
 from ebm_jax.evaluation.generation import distance, is_judged, judge_of
 from ebm_jax.evaluation.wording import chain_words, weights_words
+from ebm_jax.methods import prior_steps
 from ebm_jax.reporting.curves import plot_profile
 from ebm_jax.reporting.grids import save_png, strip
 
@@ -24,7 +25,7 @@ def run(context: Context) -> dict:
     if not context.method.has_energy:
         return {"skipped": f"method '{context.method.name}' has no energy in this config."}
     cfg = context.config
-    short_steps = cfg.eval.prior_steps or cfg.sampler.prior.num_steps
+    short_steps = prior_steps(cfg)
     every = max(cfg.eval.long_chain_steps // _KEPT, 1)
     long_steps = every * _KEPT
     judged = is_judged(context.train_set)

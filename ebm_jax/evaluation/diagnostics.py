@@ -51,7 +51,7 @@ def run(context: Context) -> dict:
         return {"skipped": f"method '{context.method.name}' has no energy in this config."}
     config = context.config
     prior, steps = config.sampler.prior, config.eval.diagnostic_steps
-    short_steps = config.eval.prior_steps or prior.num_steps
+    short_steps = methods.prior_steps(config)
     every = max(config.eval.long_chain_steps // _KEPT, 1)
     long_steps = config.eval.long_chain_steps // every * every
     sizes, left_out = step_sizes(config)

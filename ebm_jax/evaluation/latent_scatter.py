@@ -15,6 +15,7 @@ from ebm_jax.evaluation.generation import is_judged, judge_of
 from ebm_jax.evaluation.latents import Layers, check_layers, finite, flat, inferred
 from ebm_jax.evaluation.posteriors import Posterior, has_inference, inferring_by
 from ebm_jax.evaluation.wording import posterior_words, prior_words, weights_words
+from ebm_jax.methods import prior_steps
 from ebm_jax.reporting.scatter import plot_scatter_grid
 
 _KEPT = 3  # points of time along a chain
@@ -80,13 +81,9 @@ def _kinds(context: Context) -> dict[str, str]:
     """{kind of prior sample: title of its cloud}"""
     kinds = {"gaussian_prior": _START}
     if context.method.has_energy:
-        kinds |= {"ebm_prior": _steps(_prior_steps(context.config))}
+        kinds |= {"ebm_prior": _steps(prior_steps(context.config))}
         kinds |= {"long_chains": _steps(context.config.eval.long_chain_steps)}
     return kinds
-
-
-def _prior_steps(config) -> int:
-    return config.eval.prior_steps or config.sampler.prior.num_steps
 
 
 def _steps(number: int) -> str:
@@ -99,7 +96,7 @@ def _prior(context: Context) -> dict[str, Cloud]:
     if not context.method.has_energy:
         return clouds
     config = context.config
-    lengths = _on_the_way(_prior_steps(config)) + [config.eval.long_chain_steps]
+    lengths = _on_the_way(prior_steps(config)) + [config.eval.long_chain_steps]
     return clouds | {_steps(n): _drawn(context, prior="ebm", num_steps=n) for n in lengths}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ebm_jax.evaluation.context import Context, images_of, sample_chunks, task_key
 from ebm_jax.evaluation.wording import chain_words, weights_words
+from ebm_jax.methods import prior_steps
 from ebm_jax.reporting.curves import plot_profile
 from ebm_jax.reporting.grids import image_grid, save_png, strip
 
@@ -20,7 +21,7 @@ _SHOWN = 8
 def run(context: Context) -> dict:
     """Root mean squares of y and, where z moves, of how far G(z) does; three figures."""
     cfg, method = context.config, context.method
-    steps = cfg.eval.prior_steps or cfg.sampler.prior.num_steps
+    steps = prior_steps(cfg)
     every = spacing(steps)
     count = cfg.eval.hierarchy_samples
     size = min(cfg.eval.batch_size, count)

@@ -10,6 +10,7 @@ from ebm_jax.methods.base import (
     compiled,
     inference_state,
 )
+from ebm_jax.methods.sampling import prior_steps
 
 _METHODS = {
     "autoencoder": autoencoder.build,
@@ -46,4 +47,5 @@ __all__ = [
     "build",
     "compiled",
     "inference_state",
+    "prior_steps",
 ]

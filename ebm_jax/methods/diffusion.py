@@ -18,6 +18,7 @@ from ebm_jax.methods import control, latent_chains, latent_model
 from ebm_jax.methods.base import Method
 from ebm_jax.methods.metrics import chain_metrics
 from ebm_jax.methods.reverse_chain import ReverseChain, all_levels, one_level
+from ebm_jax.methods.sampling import prior_steps
 from ebm_jax.methods.warmup import after_warmup
 from ebm_jax.models import backbones, energies
 
@@ -116,14 +117,14 @@ def build(config, axis_name: str | None = None) -> Method:
 
     def run(state, keys, num_steps, keep_every):
         params, _ = parts.normalised(*state)
-        steps = num_steps or config.eval.prior_steps or chain_cfg.num_steps
+        steps = num_steps or prior_steps(config)
         start = chains.noise(keys, "start")
         chain_keys = randomness.streams(keys, "prior")
         chain = all_levels(settings(steps), tilt_of(params), chain_keys, start, keep_every)
         return latent_chains.in_z(chain, model.prior(params))
 
     def run_control(keys, tilt, start):
-        steps = config.eval.prior_steps or chain_cfg.num_steps
+        steps = prior_steps(config)
         return all_levels(settings(steps), tilt, keys, start).position
 
     return latent_model.build_method(

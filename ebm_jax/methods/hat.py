@@ -28,7 +28,7 @@ from ebm_jax.methods.base import (
 )
 from ebm_jax.methods.metrics import chain_metrics
 from ebm_jax.methods.optimisers import optimisers_of
-from ebm_jax.methods.sampling import sampler
+from ebm_jax.methods.sampling import prior_steps, sampler
 from ebm_jax.models import hat
 from ebm_jax.samplers import Move, alternating, normal_like, run_chain
 
@@ -181,7 +181,7 @@ def build(config, axis_name: str | None = None) -> Method:
         return images, {"z": z, "y": jnp.zeros_like(images)}
 
     def run_when_sampling(state, keys, num_steps, keep_every):
-        steps = num_steps or config.eval.prior_steps or chain_cfg.num_steps
+        steps = num_steps or prior_steps(config)
         chain, image_of = run(state.params, state.extra, keys, steps, sampling_tau, keep_every)
         return chain, lambda position: image_of(position["z"]) + position["y"]
 

@@ -18,6 +18,7 @@ from ebm_jax.methods import control, latent_model
 from ebm_jax.methods.base import Method
 from ebm_jax.methods.latent_model import LatentModel
 from ebm_jax.methods.metrics import chain_metrics
+from ebm_jax.methods.sampling import prior_steps
 from ebm_jax.methods.warmup import after_warmup
 from ebm_jax.models import backbones, energies
 
@@ -75,7 +76,7 @@ def build(
             parts,
             tilt=parts.density.neg_energy,
             run=lambda keys, tilt, start: parts.chains.tilted(
-                keys, tilt, start, config.eval.request_steps or ((_sample_steps(config), 1.0),)
+                keys, tilt, start, config.eval.request_steps or ((prior_steps(config), 1.0),)
             ),
         ),
     )
@@ -177,11 +178,7 @@ def _runner(config, parts: LatentModel) -> Callable:
 
     def run(state, keys, num_steps, keep_every):
         params, _ = parts.normalised(*state)
-        steps = num_steps or _sample_steps(config)
+        steps = num_steps or prior_steps(config)
         return parts.chains.prior(params, keys, steps, keep_every)
 
     return run
-
-
-def _sample_steps(config):
-    return config.eval.prior_steps or config.sampler.prior.num_steps

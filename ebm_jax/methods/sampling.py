@@ -13,6 +13,11 @@ from ebm_jax.methods.base import InferenceState, Samples, initial_latents
 PRIORS = ("ebm", "gaussian")
 
 
+def prior_steps(config: Any) -> int:
+    """Langevin steps behind a sample (of each level of a diffusion)."""
+    return config.eval.prior_steps or config.sampler.prior.num_steps
+
+
 def sampler(
     draw: Callable[[InferenceState, jax.Array], tuple[jax.Array, Any]],
     run: Callable[..., tuple[Any, Callable[[Any], jax.Array]]] | None = None,

@@ -77,12 +77,15 @@ def _loading(name, config) -> str:
 
 
 def _asking(data) -> str:
-    """The line that asks for attributes."""
+    """The lines that ask for attributes."""
     if not data.get("attributes"):
         return ""
     asked = {name: 0 for name, _ in data["attributes"]}
     values = ", ".join(f"{name} 0 to {size - 1}" for name, size in data["attributes"])
-    return f"images, _ = model.request(jax.random.key(1), 16, {json.dumps(asked)})  # {values}\n"
+    return (
+        f"asked = {json.dumps(asked)}  # {values}\n"
+        "images, latents = model.request(jax.random.key(1), 16, asked)\n"
+    )
 
 
 def _facts(card, config) -> list[tuple[str, str]]:
