@@ -29,6 +29,8 @@ PAPERS = (
     "cifar10_nvae",
     "cifar10_two_stage",
     "cifar10_diffusion",
+    "celeb_a_nvae",
+    "celeb_a_two_stage",
     "celeb_hq_nvae",
     "celeb_hq_two_stage",
     "celeb_hq_diffusion",

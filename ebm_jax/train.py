@@ -289,9 +289,11 @@ class _Run:
             self.writer.close()
         skipped = int(state.train.skipped)
         if skipped > _SKIPPED_WORTH_A_WARNING * step:
+            repeated = ", those that roll-backs repeated among them" * bool(state.train.rollbacks)
             warnings.warn(
-                f"{skipped} of {step} updates were skipped as not finite or too large: the "
-                f"results are of a run that was stuck for that long; {self.method.advice}.",
+                f"{skipped} updates on the way to step {step}{repeated} were skipped as not finite "
+                "or too large: the results are of a run that was stuck for that long; "
+                f"{self.method.advice}.",
                 stacklevel=2,
             )
         averaged = methods.inference_state(state.train)

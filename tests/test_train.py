@@ -269,7 +269,8 @@ SHORT = dict(stability__max_skipped=5)
 
 
 def test_single_bad_updates_are_skipped_and_counted(tmp_path, toy):
-    toy(tmp_path, spoiled=bad_while(lambda s: (s.step == 4) | (s.step == 33)), **SHORT)
+    with pytest.warns(UserWarning, match="2 updates on the way to step 40 were skipped"):
+        toy(tmp_path, spoiled=bad_while(lambda s: (s.step == 4) | (s.step == 33)), **SHORT)
     assert [row["train/skipped"] for row in log_of(tmp_path)] == [1, 1, 1, 2]
     assert all(np.isfinite(row["loss/total"]) for row in log_of(tmp_path))
     assert weights_of(tmp_path)[1].extra["seen"] == 38
@@ -278,7 +279,10 @@ def test_single_bad_updates_are_skipped_and_counted(tmp_path, toy):
 def test_repeated_bad_updates_roll_back_with_a_new_key(tmp_path, toy):
     toy(tmp_path / "well")
     spoiled = bad_while(lambda s: (s.step >= 24) & (s.step < 36) & (s.rollbacks == 0))
-    with pytest.warns(UserWarning, match="step 30: 6 updates .* rolling back to step 20 with"):
+    with (
+        pytest.warns(UserWarning, match="step 30: 6 updates .* rolling back to step 20 with"),
+        pytest.warns(UserWarning, match="6 updates .* step 40, those that roll-backs repeated"),
+    ):
         assert toy(tmp_path / "run", spoiled=spoiled, **SHORT) == 40
     step, state = weights_of(tmp_path / "run")
     assert (step, state.rollbacks, state.skipped, state.step) == (40, 1, 6, 40)
