@@ -289,7 +289,7 @@ class _Run:
             self.writer.close()
         skipped = int(state.train.skipped)
         if skipped > _SKIPPED_WORTH_A_WARNING * step:
-            repeated = ", those that roll-backs repeated among them" * bool(state.train.rollbacks)
+            repeated = " (with those that roll-backs repeated)" * bool(state.train.rollbacks)
             warnings.warn(
                 f"{skipped} updates on the way to step {step}{repeated} were skipped as not finite "
                 "or too large: the results are of a run that was stuck for that long; "
