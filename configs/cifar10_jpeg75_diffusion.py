@@ -13,8 +13,5 @@ from configs import base, cifar10_jpeg75_nvae, stages
 
 def get_config(variant: str = "full"):
     c = cifar10_jpeg75_nvae.get_config()
-    stages.diffusion_on_small_images(c)
-    c.model.energy.channels = 64
-    c.diffusion.weight_power = 0.0
-    c.eval.level_shares = (8, 32, 5)  # as fashion_mnist_diffusion
+    stages.diffusion_on_small_photographs(c)
     return base.finish(c, variant)

@@ -11,4 +11,4 @@ from configs import nvaes
 
 
 def get_config(variant: str = "full"):
-    return nvaes.finish(nvaes.on_small_photographs(), variant)
+    return nvaes.finish(nvaes.on_small_photographs("cifar10_jpeg75", 32), variant)

@@ -75,10 +75,16 @@ def on_small_images(name: str) -> ml_collections.ConfigDict:
     return c
 
 
-def on_small_photographs() -> ml_collections.ConfigDict:
-    """A backbone for CIFAR-10 as JPEG files that one core trains in an hour, and its yardstick."""
-    c = on_small_images("cifar10_jpeg75")
-    c.data.image_size, c.data.channels = 32, 3
+def on_small_photographs(name: str, side: int) -> ml_collections.ConfigDict:
+    """A backbone for small photographs that one core trains in an hour, and its yardstick.
+
+    Args:
+      name: of the data set.
+      side: of its images; the nets see 16 × 16 squares of their pixels.
+    """
+    c = on_small_images(name)
+    c.data.image_size, c.data.channels = side, 3
+    c.model.generator.patch = side // 16
     c.model.latent_sizes = (4, 4, 4)
     c.model.generator.hidden = c.model.inference.hidden = (24,)
     c.eval.num_samples, c.eval.fid_features, c.eval.fid_reference = 1_000, 768, 1_000
