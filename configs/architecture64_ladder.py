@@ -1,7 +1,8 @@
 """Ladder model (ICCV 2023) on photographs of buildings, 64 pixels, as `equal_cifar10_ladder`.
 
 TFDS_DATA_DIR=… EBM_JAX_INCEPTION=… \\
-python -m ebm_jax.main --config configs/architecture64_ladder.py --workdir runs/architecture64_ladder
+python -m ebm_jax.main --config configs/architecture64_ladder.py \\
+--workdir runs/architecture64_ladder
 
 Not run yet to its end.
 """

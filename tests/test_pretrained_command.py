@@ -87,6 +87,16 @@ def test_the_picture_is_that_of_mode_sample_and_small(run, tmp_path, monkeypatch
         (lambda run: change(run / "config.json", git_commit="unknown"), "clean"),
         (lambda run: (run / "eval" / "chains.json").unlink(), "is not finished"),
         (lambda run: change(run / "eval" / "chains.json", step=30), "evaluated at step 30"),
+        (
+            lambda run: change(run / "eval" / "chains.json", settings={"prior_steps": 7}),
+            "was evaluated with eval.prior_steps = 7, its export has None",
+        ),
+        (
+            lambda run: change(
+                run / "eval" / "chains.json", settings={"sampler": {"prior": {"step_size": 7.0}}}
+            ),
+            "was evaluated with sampler.prior.step_size = 7.0, its export has ",
+        ),
         (lambda run: shutil.rmtree(run / "export"), "has no export/config.json"),
         (lambda run: change(run / "export" / "config.json", step=30), "not of the finished run"),
         (lambda run: change(run / "export" / "config.json", config={}), "not of the finished run"),
