@@ -133,7 +133,8 @@ def _of_equation(equation, of_platform: bool) -> float:
     if name == "while":
         raise ValueError("a loop holds products and its length is known at run time alone.")
     if name == "cond":  # forms of one operation: what it takes; else the dearest choice
-        return min(inner) if of_platform else max(inner)
+        of_products = [work for work in inner if work]  # a form without them is elementwise sums
+        return min(of_products) if of_platform else max(inner)
     return sum(inner)
 
 

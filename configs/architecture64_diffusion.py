@@ -4,7 +4,7 @@ TFDS_DATA_DIR=… EBM_JAX_INCEPTION=… \\
 python -m ebm_jax.main --config configs/architecture64_diffusion.py \\
 --workdir runs/architecture64_diffusion --config.train.first_stage=runs/architecture64_nvae
 
-Not run yet to its end.
+Not run yet.
 """
 
 from configs import architecture64_nvae, base, stages

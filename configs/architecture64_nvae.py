@@ -3,7 +3,7 @@
 TFDS_DATA_DIR=… EBM_JAX_INCEPTION=… \\
 python -m ebm_jax.main --config configs/architecture64_nvae.py --workdir runs/architecture64_nvae
 
-Not run yet to its end.
+Not run yet.
 """
 
 from configs import nvaes

@@ -32,9 +32,10 @@ class LoadedModel(NamedTuple):
       posterior: (images [B, H, W, C], key) → latents.
       reconstruct: (images, key) → images.
       log_score: (images, key, k=0) → [B] un-normalised log density L^{>k}.
-      request: (key, n, attributes, guidance=None) → (images, latents), n samples with these
-        attributes, {name: value}; guidance, the weight of log p(y|z), is by default
-        `eval.guidance`.
+      request: (key, n, attributes, guidance=None, start=0) → (images [n, H, W, C], latents) with
+        these attributes, {name: value} of those in `config.data.attributes`, as `--mode sample`
+        draws them (ICML 2024); guidance, the weight of log p(y|z), is by default `eval.guidance`.
+        Sample i is that of number start + i. ConfigError: a name or value that there is not.
 
     What the method has not raises a ConfigError when it is called.
     """
@@ -140,7 +141,7 @@ def load(directory: str | Path) -> LoadedModel:
 
         return call
 
-    def request(key, n, attributes, guidance=None):
+    def request(key, n, attributes, guidance=None, start=0):
         if method.control is None:
             raise ConfigError(
                 "the model knows no attributes, so no `request`; take one of the *_control configs."
@@ -148,7 +149,7 @@ def load(directory: str | Path) -> LoadedModel:
         values = requested(configured(config.data), attributes, "the request")
         guidance = config.eval.guidance if guidance is None else guidance
         rows = jnp.broadcast_to(values, (n, len(values)))
-        return method.control.request(state, key, jnp.arange(n), rows, guidance)
+        return method.control.request(state, key, start + jnp.arange(n), rows, guidance)
 
     return LoadedModel(
         config=config,

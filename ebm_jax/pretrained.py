@@ -16,7 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ebm_jax import stored_config
+import ml_collections
+
+from ebm_jax import compatibility, stored_config
 from ebm_jax.errors import ConfigError, UserError, as_user_error
 from ebm_jax.reporting.card_record import card_of
 from ebm_jax.reporting.files import write_json, write_text
@@ -24,10 +26,13 @@ from ebm_jax.reporting.grids import save_grid
 from ebm_jax.reporting.model_card import PICTURE
 from ebm_jax.reporting.model_index import CARD, PAGE, pages_of
 from ebm_jax.reporting.run_command import told_folder
+from ebm_jax.reporting.run_record import read_run
+from ebm_jax.reporting.tables import flatten
 from ebm_jax.sample import draw
 from ebm_jax.stored_config import PARAMETERS
 
 MOST_BYTES = 5_000_000  # of an export: what a repository can hold
+_OF_CHAINS = ("level_shares", "request_steps", "guidance")  # of config.eval
 _PICTURE_BYTES = 30_000
 _PICTURED = (64, 36, 16, 4, 1)  # images, the first number whose picture is small enough
 
@@ -54,14 +59,15 @@ def publish(
       The new folder.
 
     Raises:
-      ConfigError: the run is not finished or not traceable, the export is larger than 5 MB or not
-        of this run, or the folder exists.
+      ConfigError: the run is not finished or not traceable, the export is larger than 5 MB, not of
+        this run or draws other samples than a task was told to, or the folder exists.
       DataError: the export cannot be read.
     """
     workdir, into = Path(workdir), Path(into)
     _check_place(into, name, replace)
     card = card_of(workdir, limits)
     description = _checked_export(workdir / "export", workdir)
+    _check_drawn_alike(workdir)
     pages_of(into)  # an unreadable page is found before anything is written
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=into, prefix=f".{name}.") as folder:
@@ -146,6 +152,33 @@ def _checked_export(folder: Path, workdir: Path) -> dict[str, Any]:
             "unreadable); run the training command again, which exports."
         )
     return exported
+
+
+def _check_drawn_alike(workdir: Path) -> None:
+    """Refuses numbers of samples that are drawn otherwise than the export draws them."""
+    own = _drawn_with(stored_config.read(workdir / "export").to_dict())
+    for task, evaluation in read_run(workdir).evaluations.items():
+        told = evaluation.get("settings", {})
+        used = _drawn_with({"method": {"name": own["method.name"]}, "eval": told, **told})
+        for name, value in own.items():
+            if used.get(name) != value:
+                raise ConfigError(
+                    f"Task {task} of run '{workdir}' was evaluated with {name} = "
+                    f"{used.get(name)}, and its export draws with {value}; evaluate it again with "
+                    "that."
+                )
+
+
+def _drawn_with(config: dict[str, Any]) -> dict[str, Any]:
+    """What samples depend on beside the parameters, by setting, complete for this version."""
+    config = ml_collections.ConfigDict(config)
+    compatibility.complete(config)
+    found = json.loads(json.dumps(config.to_dict()))  # tuples as lists
+    name, prior = found["method"]["name"], found.get("sampler", {}).get("prior", {})
+    steps = found["eval"].get("prior_steps") or prior.get("num_steps")
+    groups = {"sampler": {"prior": prior | {"num_steps": steps}}, name: found.get(name, {})}
+    drawn = {key: found["eval"][key] for key in _OF_CHAINS if key in found["eval"]}
+    return flatten(groups | {"eval": drawn, "method": {"name": name}}, ".")
 
 
 def _write_config(source: Path, description: dict[str, Any], target: Path) -> None:

@@ -287,13 +287,12 @@ class _Run:
         if self.progress:
             self.progress.close()
             self.writer.close()
-        skipped = int(state.train.skipped)
+        skipped, rollbacks = int(state.train.skipped), int(state.train.rollbacks)
         if skipped > _SKIPPED_WORTH_A_WARNING * step:
-            repeated = " (with those that roll-backs repeated)" * bool(state.train.rollbacks)
+            rolled = f" and {rollbacks} roll-backs made" if rollbacks else ""
             warnings.warn(
-                f"{skipped} updates on the way to step {step}{repeated} were skipped as not finite "
-                "or too large: the results are of a run that was stuck for that long; "
-                f"{self.method.advice}.",
+                f"on the way to step {step}, {skipped} updates were skipped as not finite or too "
+                f"large{rolled}: training was unstable; {self.method.advice}.",
                 stacklevel=2,
             )
         averaged = methods.inference_state(state.train)

@@ -29,8 +29,22 @@ def run(tmp_path):
     workdir = shutil.copytree(trained_workdir(), tmp_path / "tiny")
     change(workdir / "config.json", command=COMMAND, git_commit=fakes.COMMIT, commits=[])
     for task in json.loads((workdir / "config.json").read_text())["config"]["eval"]["tasks"]:
-        write_json(workdir / "eval" / f"{task}.json", fakes.evaluation(step=40, task=task))
+        told = fakes.evaluation(step=40, task=task, settings=settings_of(workdir))
+        write_json(workdir / "eval" / f"{task}.json", told)
     return workdir
+
+
+def settings_of(workdir):
+    """As an evaluation tells them."""
+    config = json.loads((workdir / "config.json").read_text())["config"]
+    return config["eval"] | {"sampler": config["sampler"]}
+
+
+def evaluated_with(run, sampler=(), **settings):
+    """Writes other settings into one evaluation."""
+    told = settings_of(run) | settings
+    told["sampler"]["prior"] |= dict(sampler)
+    change(run / "eval" / "chains.json", settings=told)
 
 
 def change(path, **values):
@@ -88,14 +102,20 @@ def test_the_picture_is_that_of_mode_sample_and_small(run, tmp_path, monkeypatch
         (lambda run: (run / "eval" / "chains.json").unlink(), "is not finished"),
         (lambda run: change(run / "eval" / "chains.json", step=30), "evaluated at step 30"),
         (
-            lambda run: change(run / "eval" / "chains.json", settings={"prior_steps": 7}),
-            "was evaluated with eval.prior_steps = 7, its export has None",
+            lambda run: evaluated_with(run, prior_steps=7),
+            "was evaluated with sampler.prior.num_steps = 7, and its export draws with 5",
         ),
         (
-            lambda run: change(
-                run / "eval" / "chains.json", settings={"sampler": {"prior": {"step_size": 7.0}}}
-            ),
-            "was evaluated with sampler.prior.step_size = 7.0, its export has ",
+            lambda run: evaluated_with(run, sampler={"step_size": 7.0}),
+            "was evaluated with sampler.prior.step_size = 7.0, and its export draws with ",
+        ),
+        (
+            lambda run: evaluated_with(run, level_shares=[1, 2]),
+            "was evaluated with eval.level_shares = [1, 2], and its export draws with []",
+        ),
+        (
+            lambda run: change(run / "eval" / "chains.json", settings={}),
+            "and its export draws with ",
         ),
         (lambda run: shutil.rmtree(run / "export"), "has no export/config.json"),
         (lambda run: change(run / "export" / "config.json", step=30), "not of the finished run"),
@@ -109,6 +129,15 @@ def test_what_is_not_to_be_given_away_is_refused(run, tmp_path, capsys, spoil, m
     told = capsys.readouterr().err
     assert message in told and told.count("\n") == 1
     assert not (tmp_path / "models").exists()
+
+
+def test_settings_that_leave_samples_alone_may_differ(run, tmp_path):
+    """The chain's length by another name, and what is younger than the evaluation."""
+    evaluated_with(run, prior_steps=5, long_chain_steps=9)
+    told = settings_of(run)
+    del told["level_shares"]
+    change(run / "eval" / "reconstruction.json", settings=told)
+    assert publish(run, "digits_x", tmp_path / "models").is_dir()
 
 
 def test_a_large_export_is_refused(run, tmp_path, capsys):

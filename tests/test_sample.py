@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from configs import digits_control, digits_hvae
-from ebm_jax import data, export, methods, stored_config
+from ebm_jax import data, export, methods, randomness, stored_config
 from ebm_jax.errors import ConfigError, DataError
 from ebm_jax.sample import draw, sample
 from tests.test_train import tiny_config, trained_workdir
@@ -121,18 +121,19 @@ def test_attributes_are_asked_for_by_name(controlled):
 
 
 def test_a_loaded_model_is_asked_by_name(controlled):
-    """As `--mode sample`: the same chains from the same key; 5 is the config's guidance."""
-    model, key = export.load(controlled), jax.random.key(3)
-    images, latents = model.request(key, 4, {"thickness": 2})
-    assert images.shape == (4, 8, 8, 1)
-    values, index = np.tile(np.int32([-1, 2]), (4, 1)), np.arange(4)
-    control = methods.build(model.config).control
-    expected, _ = control.request(model.state, key, index, values, 5.0)
-    np.testing.assert_allclose(images, expected, atol=1e-4)
-    other, _ = model.request(key, 4, {"thickness": 2}, guidance=0.0)
+    """As by `--mode sample`, from its key."""
+    asked = drawn(controlled, num_images=4, attributes=(("thickness", 2),))
+    model = export.load(controlled)
+    key = randomness.stream(jax.random.key(model.config.seed), "sample/samples")
+    key = jax.random.fold_in(key, model.config.sample.seed)
+    images, latents = model.request(key, 2, {"thickness": np.int64(2)}, start=2)
+    np.testing.assert_allclose(images, asked.images[2:], atol=1e-4)
+    np.testing.assert_allclose(latents[0], asked.latents[0][2:], atol=1e-4)
+    other, _ = model.request(key, 2, {"thickness": 2}, guidance=0.0, start=2)
     assert np.abs(other - images).max() > 0.01
-    with pytest.raises(ConfigError, match="the request is .'class': 10.; give pairs of a name"):
-        model.request(key, 4, {"class": 10})
+    for wrong in ({"class": 10}, {}, {"class": True}):
+        with pytest.raises(ConfigError, match="the request is .*; give pairs of a name and a val"):
+            model.request(key, 4, wrong)
 
 
 def test_a_model_without_attributes_cannot_be_asked(run):

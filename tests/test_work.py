@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks.work import flops, main, of_config
+from ebm_jax.nn.convolution import conv
 from tests.test_configs import ROOT
 
 A, B = jnp.zeros((3, 4)), jnp.zeros((4, 5))
@@ -85,6 +86,18 @@ def test_of_forms_for_platforms_the_cheapest_counts():
         )
 
     assert flops(product, A, B) == PRODUCT
+
+
+def test_of_forms_without_products_the_others_count():
+    """A depthwise convolution is elementwise sums on one platform and products on others."""
+
+    def product(a, b):
+        sums = lambda a, b: (a[:, :, None] * b[None]).sum(1)  # noqa: E731
+        return jax.lax.platform_dependent(a, b, cpu=sums, default=lambda a, b: a @ b)
+
+    assert flops(product, A, B) == PRODUCT
+    x, kernel = jnp.zeros((2, 8, 8, 6)), jnp.zeros((3, 3, 1, 6))
+    assert flops(lambda x, k: conv(x, k, groups=6), x, kernel) == 2 * x.size * 9
 
 
 def test_loops_of_unknown_length_are_refused():

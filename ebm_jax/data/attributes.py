@@ -6,6 +6,7 @@ or leaning most to the left; any other name is one of the data set's own attribu
 """
 
 import functools
+import numbers
 from typing import Any
 
 import ml_collections
@@ -34,19 +35,20 @@ def edges_of(dataset: Dataset, attributes: Attributes) -> Edges:
       attributes: `data.attributes`.
 
     Raises:
-      ConfigError, DataError: an attribute has no meaning for the images, or other values.
+      ConfigError, DataError: an attribute has no meaning for the images, or other values, or a
+        part would be empty.
     """
     found = []
     for name, count in attributes:
         _check(dataset, name, count)
         edges = ()
         if name in MEASURES:
-            parts = np.linspace(0, 1, count + 1)[1:-1]
-            edges = tuple(round(float(q), 4) for q in np.quantile(_measured(dataset, name), parts))
-            if len(set(edges)) < len(edges):
+            parts, values = np.linspace(0, 1, count + 1)[1:-1], _measured(dataset, name)
+            edges = tuple(round(float(q), 4) for q in np.quantile(values, parts))
+            if not np.bincount(np.digitize(values, edges), minlength=count).all():
                 raise ConfigError(
-                    f"data.attributes gives {name} {count} values, more than the images of "
-                    f"{dataset.name} differ by; use fewer."
+                    f"data.attributes gives {name} {count} values, some of which no image of "
+                    f"{dataset.name} would have; use fewer."
                 )
         found.append(edges)
     return tuple(found)
@@ -105,17 +107,19 @@ def requested(attributes: Attributes, asked: Any, setting: str) -> np.ndarray:
 
     Args:
       attributes: `data.attributes`.
-      asked: {name: value}, or pairs of them.
+      asked: {name: value}, or pairs of them; one or more.
       setting: its name, for errors.
 
     Raises:
-      ConfigError: a name or value that there is not, or a name twice.
+      ConfigError: nothing is asked, a name or value that there is not, or a name twice.
     """
     sizes = dict(attributes)
     try:
         found = dict(asked)
-        good = len(found) == len(asked) and all(  # no name twice
-            type(value) is int and 0 <= value < sizes.get(name, 0)  # True is no value
+        good = len(found) == len(asked) > 0 and all(  # no name twice
+            isinstance(value, numbers.Integral)
+            and not isinstance(value, bool)
+            and 0 <= value < sizes.get(name, 0)
             for name, value in found.items()
         )
     except (TypeError, ValueError):  # no pairs
@@ -123,8 +127,8 @@ def requested(attributes: Attributes, asked: Any, setting: str) -> np.ndarray:
     if not good:
         there = ", ".join(f"{name} 0 to {size - 1}" for name, size in attributes)
         raise ConfigError(
-            f"{setting} is {asked}; give pairs of a name and a value, each name once, there are: "
-            f"{there}."
+            f"{setting} is {asked}; give pairs of a name and a value (in Python a dict), each name "
+            f"once, there are: {there}."
         )
     return np.array([found.get(name, ANY) for name, _ in attributes], np.int32)
 

@@ -14,7 +14,14 @@ PRIORS = ("ebm", "gaussian")
 
 
 def prior_steps(config: Any) -> int:
-    """Langevin steps behind a sample (of each level of a diffusion)."""
+    """Langevin steps behind a sample; of a diffusion at each level, on average.
+
+    Args:
+      config: a whole experiment's config.
+
+    Returns:
+      `eval.prior_steps`, by default as many as in training.
+    """
     return config.eval.prior_steps or config.sampler.prior.num_steps
 
 

@@ -11,10 +11,6 @@ from ebm_jax.reporting.facts import status_of
 from ebm_jax.reporting.result_record import FinishedRun, finished_run, values_of
 from ebm_jax.reporting.run_command import command_text
 from ebm_jax.reporting.run_record import RunRecord, read_run
-from ebm_jax.reporting.tables import flatten
-
-# What an evaluation may draw its samples with that is in an export's config too.
-_DRAWN_WITH = ("level_shares", "prior_steps", "request_steps", "guidance")
 
 
 def card_of(workdir: str | Path, limits: str | None = None) -> dict[str, Any]:
@@ -33,8 +29,7 @@ def card_of(workdir: str | Path, limits: str | None = None) -> dict[str, Any]:
 
     Raises:
       ConfigError: the run is not finished, is of an unknown or modified commit, of no config file,
-        has no numbers, has some of samples that its export does not draw, or is of data without a
-        licence on record.
+        has no numbers, or is of data without a licence on record.
     """
     record = read_run(workdir)
     _check_finished(record)
@@ -45,8 +40,6 @@ def card_of(workdir: str | Path, limits: str | None = None) -> dict[str, Any]:
     measured = [t for t in dict.fromkeys(tasks) if values_of(record.evaluations.get(t, {}))]
     if not measured:
         raise ConfigError(f"Run '{workdir}' has no numbers in eval/*.json; evaluate it first.")
-    for task in measured:
-        _check_drawn_alike(record, task)
     runs = {task: finished_run(workdir, task, config) for task in measured}
     first = runs[measured[0]]
     evaluated = [run.evaluation_commit for run in runs.values() if run.evaluation_commit]
@@ -74,21 +67,6 @@ def _check_finished(record: RunRecord) -> None:
             f"Run '{record.workdir}' is not finished ({status['text'].rstrip('.')}); run its "
             "command again, which goes on."
         )
-
-
-def _check_drawn_alike(record: RunRecord, task: str) -> None:
-    """Refuses numbers of samples that are drawn otherwise than the export draws them."""
-    used = record.evaluations[task].get("settings", {})
-    of_eval = {f"eval.{name}": used[name] for name in _DRAWN_WITH if name in used}
-    groups = {k: used[k] for k in ("sampler", record.setting("method.name")) if k in used}
-    for name, value in (of_eval | flatten(groups, ".")).items():
-        own = record.setting(name, value)  # a setting that is younger than the run has its default
-        if value != own:
-            raise ConfigError(
-                f"Task {task} of run '{record.workdir}' was evaluated with {name} = {value}, its "
-                f"export has {own}; run the training command again with the setting that is meant, "
-                "which evaluates and exports anew."
-            )
 
 
 def _config_file(record: RunRecord) -> str:

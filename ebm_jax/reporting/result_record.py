@@ -64,8 +64,8 @@ def finished_run(workdir: str | Path, task: str, config: str) -> FinishedRun:
       The run and its numbers.
 
     Raises:
-      ConfigError: it is unfinished, of another config, from an unknown or modified commit, or
-        without numbers.
+      ConfigError: it is unfinished, of another config, from an unknown or modified commit,
+        evaluated in another folder, or without numbers.
     """
     record = read_run(workdir)
     evaluation, total = record.evaluations.get(task), record.setting("train.num_steps")
@@ -77,6 +77,13 @@ def finished_run(workdir: str | Path, task: str, config: str) -> FinishedRun:
             f"train.num_steps is {total}; only a finished run is a result."
         )
     command = _commands(record, task, evaluation)
+    folders = dict.fromkeys(re.findall(r"--workdir(?:=|\s+)(\S+)", command))
+    if len({Path(folder).name for folder in folders}) > 1:
+        raise ConfigError(
+            f"Run '{workdir}' was trained and evaluated in folders of other names "
+            f"({', '.join(folders)}), so its commands do not repeat it; evaluate it where it was "
+            "trained."
+        )
     commit = _clean(record.info.get("git_commit") or "unknown", f"Run '{workdir}'")
     origin = evaluation.get("origin")
     evaluated_at = origin and _clean(origin["git_commit"], f"The evaluation of run '{workdir}'")

@@ -116,7 +116,8 @@ def test_without_attributes_a_batch_has_none(make_config):
         ((("slant", 1),), False, ConfigError, "give pairs of a name and its number of values, 2"),
         ((("slant", 2), ("slant", 3)), False, ConfigError, "one of them twice"),
         ((("slant", 2),), True, ConfigError, "names slant, which data.flip turns round"),
-        ((("slant", 5_000),), False, ConfigError, "gives slant 5000 values, more than the images"),
+        ((("slant", 5_000),), False, ConfigError, "slant 5000 values, some of which no image of"),
+        ((("thickness", 450),), False, ConfigError, "thickness 450 values, some of which no image"),
         ((("Smiling", 2),), False, DataError, "names 'Smiling', which digits has not; use class"),
     ],
 )

@@ -303,6 +303,12 @@ def test_a_first_stages_folder_is_told_without_the_hosts_part(tmp_path, fake, gi
     assert command == f"{first} && {first} {flag}{told} --config.seed=2"
 
 
+ELSEWHERE = {
+    "git_commit": "0123456789abcdef0123456789abcdef01234567",
+    "command": "python -m ebm_jax.main --config configs/x.py --workdir runs/copy --mode eval",
+}
+
+
 def test_merging_replaces_a_subject_and_keeps_the_others():
     old = [row(), row(variant="reconstruction"), row(dataset="svhn")]
     merged = merge(old, [row(value=1.0, paper=None)])
@@ -327,6 +333,7 @@ def test_merging_replaces_a_subject_and_keeps_the_others():
         ({"new": 1}, {}, {}, "differ in sampler.prior.new"),
         ({"seed": 1}, {}, {}, "each seed once"),
         ({}, {"origin": {"git_commit": "unknown"}}, {}, "clean commit"),
+        ({}, {"origin": ELSEWHERE}, {}, "evaluated in folders of other names (runs/s"),
         ({}, {"origin": {"git_commit": "fedcba98765"}}, {}, "were evaluated at different commits"),
         ({}, {"protocol": "Another."}, {}, "different protocol"),
         ({}, {"settings": {"a": {"b": 2}}}, {}, "evaluated with different settings.a.b"),
