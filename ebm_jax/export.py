@@ -1,6 +1,8 @@
 """Inference exports: averaged parameters and the config, in two files, and how to use them."""
 
 import json
+import math
+import numbers
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,8 +37,10 @@ class LoadedModel(NamedTuple):
       request: (key, n, attributes, guidance=None, start=0) → (images [n, H, W, C], latents) with
         these attributes, {name: value} of those in `config.data.attributes`, as `--mode sample`
         draws them (ICML 2024); guidance, the weight of log p(y|z), is by default `eval.guidance`.
-        Sample i is that of number start + i. ConfigError: a name or value that there is not.
+        Sample i is that of number start + i. ConfigError: a name or value that there is not, or
+        a negative guidance; too high a one ends in images that are not finite.
 
+    ConfigError, of `sample` too: n is no positive whole number, or start a negative one.
     What the method has not raises a ConfigError when it is called.
     """
 
@@ -97,6 +101,13 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
     return {jax.tree_util.keystr(p, simple=True, separator="/"): leaf.shape for p, leaf in leaves}
 
 
+def _check_numbers(n, start) -> None:
+    for name, number, least in (("n", n, 1), ("start", start, 0)):
+        whole = isinstance(number, numbers.Integral) and not isinstance(number, bool)
+        if not (whole and number >= least):
+            raise ConfigError(f"{name} is {number}; it must be a whole number of {least} or more.")
+
+
 def load(directory: str | Path) -> LoadedModel:
     """Loads an export (`WORKDIR/export`).
 
@@ -141,13 +152,20 @@ def load(directory: str | Path) -> LoadedModel:
 
         return call
 
+    def sample(key, n, **options):
+        _check_numbers(n, options.get("start", 0))
+        return method.sample(state, key, n, **options)
+
     def request(key, n, attributes, guidance=None, start=0):
         if method.control is None:
             raise ConfigError(
                 "the model knows no attributes, so no `request`; take one of the *_control configs."
             )
+        _check_numbers(n, start)
         values = requested(configured(config.data), attributes, "the request")
         guidance = config.eval.guidance if guidance is None else guidance
+        if not 0 <= guidance < math.inf:
+            raise ConfigError(f"guidance is {guidance}; it must be a number of 0 or more.")
         rows = jnp.broadcast_to(values, (n, len(values)))
         return method.control.request(state, key, start + jnp.arange(n), rows, guidance)
 
@@ -155,7 +173,7 @@ def load(directory: str | Path) -> LoadedModel:
         config=config,
         step=step,
         state=state,
-        sample=lambda key, n, **options: method.sample(state, key, n, **options),
+        sample=sample,
         posterior=numbered("posterior", "latents of an image"),
         reconstruct=numbered("reconstruct", "latents of an image"),
         log_score=numbered("log_score", "density of an image"),

@@ -20,6 +20,7 @@ import ml_collections
 
 from ebm_jax import compatibility, stored_config
 from ebm_jax.errors import ConfigError, UserError, as_user_error
+from ebm_jax.methods import prior_steps
 from ebm_jax.reporting.card_record import card_of
 from ebm_jax.reporting.files import write_json, write_text
 from ebm_jax.reporting.grids import save_grid
@@ -33,6 +34,7 @@ from ebm_jax.stored_config import PARAMETERS
 
 MOST_BYTES = 5_000_000  # of an export: what a repository can hold
 _OF_CHAINS = ("level_shares", "request_steps", "guidance")  # of config.eval
+_NAMES = {"sampler.prior.num_steps": "eval.prior_steps (by default sampler.prior.num_steps)"}
 _PICTURE_BYTES = 30_000
 _PICTURED = (64, 36, 16, 4, 1)  # images, the first number whose picture is small enough
 
@@ -156,16 +158,22 @@ def _checked_export(folder: Path, workdir: Path) -> dict[str, Any]:
 
 def _check_drawn_alike(workdir: Path) -> None:
     """Refuses numbers of samples that are drawn otherwise than the export draws them."""
-    own = _drawn_with(stored_config.read(workdir / "export").to_dict())
+    config = stored_config.read(workdir / "export").to_dict()
+    own = _drawn_with(config)
     for task, evaluation in read_run(workdir).evaluations.items():
-        told = evaluation.get("settings", {})
-        used = _drawn_with({"method": {"name": own["method.name"]}, "eval": told, **told})
+        told = evaluation.get("settings")
+        if not told:
+            raise ConfigError(
+                f"Task {task} of run '{workdir}' does not say with which settings it was "
+                "evaluated; evaluate it again."
+            )
+        used = _drawn_with({"method": config["method"], "eval": told, **told})
         for name, value in own.items():
             if used.get(name) != value:
                 raise ConfigError(
-                    f"Task {task} of run '{workdir}' was evaluated with {name} = "
-                    f"{used.get(name)}, and its export draws with {value}; evaluate it again with "
-                    "that."
+                    f"Task {task} of run '{workdir}' was evaluated with {_NAMES.get(name, name)} = "
+                    f"{used.get(name)}, and its export draws with {value}; run --mode eval again "
+                    f"with {value}."
                 )
 
 
@@ -173,12 +181,15 @@ def _drawn_with(config: dict[str, Any]) -> dict[str, Any]:
     """What samples depend on beside the parameters, by setting, complete for this version."""
     config = ml_collections.ConfigDict(config)
     compatibility.complete(config)
+    steps = prior_steps(config)
     found = json.loads(json.dumps(config.to_dict()))  # tuples as lists
-    name, prior = found["method"]["name"], found.get("sampler", {}).get("prior", {})
-    steps = found["eval"].get("prior_steps") or prior.get("num_steps")
-    groups = {"sampler": {"prior": prior | {"num_steps": steps}}, name: found.get(name, {})}
-    drawn = {key: found["eval"][key] for key in _OF_CHAINS if key in found["eval"]}
-    return flatten(groups | {"eval": drawn, "method": {"name": name}}, ".")
+    method = found["method"]["name"]
+    groups = {
+        "sampler": {"prior": found["sampler"]["prior"] | {"num_steps": steps}},
+        "eval": {key: found["eval"][key] for key in _OF_CHAINS if key in found["eval"]},
+        method: found.get(method, {}),
+    }
+    return flatten(groups, ".")
 
 
 def _write_config(source: Path, description: dict[str, Any], target: Path) -> None:

@@ -105,11 +105,17 @@ def draw(config: Any, folder: str | Path) -> Drawn:
     bad = int((~np.isfinite(images)).any((1, 2, 3)).sum())
     if bad:
         raise ConfigError(
-            f"{bad} of {count} images are not finite: the chain's steps are too long, or the "
-            "model has diverged; lower sampler.prior.step_size, or try sample.prior 'gaussian'."
+            f"{bad} of {count} images are not finite: the chain's steps are too long for the "
+            f"target, or the model has diverged; lower {_what_to_lower(model)}."
         )
     chains = _chains(model) if model.wanted.strip else None
     return Drawn(images, latents, chains, model.context.step)
+
+
+def _what_to_lower(model: _Model) -> str:
+    if model.values is not None:
+        return "eval.guidance, or sampler.prior.step_size"
+    return "sampler.prior.step_size, or try sample.prior 'gaussian'"
 
 
 def sample(config: Any, folder: str | Path) -> list[str]:

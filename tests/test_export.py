@@ -55,6 +55,23 @@ def test_sample_does_not_depend_on_how_many_are_drawn(model):
     np.testing.assert_allclose(few, many[4:], atol=1e-5)
 
 
+def test_steps_of_evaluation_are_those_of_samples(model, context):
+    config = tiny_config()
+    config.eval.prior_steps = 2
+    drawn = methods.build(config).sample(context.state, KEY, 3)
+    np.testing.assert_allclose(drawn.images, model.sample(KEY, 3, num_steps=2).images, atol=1e-5)
+    assert np.abs(drawn.images - model.sample(KEY, 3).images).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "n, start, words",
+    [(0, 0, "n is 0"), (-3, 0, "n is -3"), (2.5, 0, "n is 2.5"), (1, -1, "start is -1")],
+)
+def test_numbers_of_samples_are_whole(model, n, start, words):
+    with pytest.raises(ConfigError, match=f"{words}; it must be a whole number of"):
+        model.sample(KEY, n, start=start)
+
+
 def test_inference_and_scores(model, context, images):
     index = np.arange(3)
     z = model.posterior(images, KEY)

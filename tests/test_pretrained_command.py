@@ -103,7 +103,7 @@ def test_the_picture_is_that_of_mode_sample_and_small(run, tmp_path, monkeypatch
         (lambda run: change(run / "eval" / "chains.json", step=30), "evaluated at step 30"),
         (
             lambda run: evaluated_with(run, prior_steps=7),
-            "was evaluated with sampler.prior.num_steps = 7, and its export draws with 5",
+            "num_steps) = 7, and its export draws with 5; run --mode eval again with 5",
         ),
         (
             lambda run: evaluated_with(run, sampler={"step_size": 7.0}),
@@ -115,7 +115,7 @@ def test_the_picture_is_that_of_mode_sample_and_small(run, tmp_path, monkeypatch
         ),
         (
             lambda run: change(run / "eval" / "chains.json", settings={}),
-            "and its export draws with ",
+            "does not say with which settings it was evaluated",
         ),
         (lambda run: shutil.rmtree(run / "export"), "has no export/config.json"),
         (lambda run: change(run / "export" / "config.json", step=30), "not of the finished run"),

@@ -131,9 +131,19 @@ def test_a_loaded_model_is_asked_by_name(controlled):
     np.testing.assert_allclose(latents[0], asked.latents[0][2:], atol=1e-4)
     other, _ = model.request(key, 2, {"thickness": 2}, guidance=0.0, start=2)
     assert np.abs(other - images).max() > 0.01
+    for wrong in (-1.0, float("nan")):
+        with pytest.raises(ConfigError, match="guidance is .*; it must be a number of 0 or more"):
+            model.request(key, 4, {"class": 3}, guidance=wrong)
     for wrong in ({"class": 10}, {}, {"class": True}):
         with pytest.raises(ConfigError, match="the request is .*; give pairs of a name and a val"):
             model.request(key, 4, wrong)
+
+
+def test_requests_that_blow_up_blame_the_guidance(controlled):
+    config = stored_config.read(controlled)
+    config.eval.guidance = 1e38
+    with pytest.raises(ConfigError, match="are not finite: .*; lower eval.guidance, or sampler"):
+        drawn(controlled, config, num_images=2, attributes=(("class", 3),))
 
 
 def test_a_model_without_attributes_cannot_be_asked(run):
