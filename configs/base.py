@@ -158,6 +158,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.sample.frozen = ()  # layers, 1 = the bottom one, that all images have in common
     c.sample.attributes = ()  # (name, value) pairs that images are asked for, see `data.attributes`
     c.sample.strip = 0  # images along each chain, beside the grid; 0 = none
+    c.sample.folder = ""  # to write to; by default WORKDIR/samples
     return c
 
 

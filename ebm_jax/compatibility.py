@@ -18,6 +18,7 @@ _ADDED = (
     ("coupling", "layers", "labels", "data"),
     ("eval", "guidance", "request_steps", ()),
     ("", "seed", "sample", ml_collections.ConfigDict(_SAMPLE)),
+    ("sample", "strip", "folder", ""),
 )
 
 

@@ -40,8 +40,9 @@ class LoadedModel(NamedTuple):
         Sample i is that of number start + i. ConfigError: a name or value that there is not, or
         a negative guidance; too high a one ends in images that are not finite.
 
-    ConfigError, of `sample` too: n is no positive whole number, or start a negative one.
-    What the method has not raises a ConfigError when it is called.
+    ConfigError, of `sample` too: n is no positive whole number, or start a negative one; of what
+    takes images: they are no floats of the model's shape. What the method has not raises a
+    ConfigError when it is called.
     """
 
     config: ml_collections.ConfigDict
@@ -108,6 +109,15 @@ def _check_numbers(n, start) -> None:
             raise ConfigError(f"{name} is {number}; it must be a whole number of {least} or more.")
 
 
+def _check_images(images: jax.Array, data: Any) -> None:
+    shape = (data.image_size, data.image_size, data.channels)
+    if images.shape[1:] != shape or not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ConfigError(
+            f"images are {images.dtype} {list(images.shape)}; they must be floats "
+            f"[n, {', '.join(map(str, shape))}] in [{data.range[0]:g}, {data.range[1]:g}]."
+        )
+
+
 def load(directory: str | Path) -> LoadedModel:
     """Loads an export (`WORKDIR/export`).
 
@@ -148,6 +158,7 @@ def load(directory: str | Path) -> LoadedModel:
             if function is None:
                 raise ConfigError(f"method '{method.name}' has no {words}, so no `{name}`.")
             images = jnp.asarray(images)
+            _check_images(images, config.data)
             return function(state, images, key, jnp.arange(images.shape[0]), **options)
 
         return call

@@ -71,12 +71,14 @@ def _train(config, workdir):
     with Preemption() as preemption:
         prepare(config)
         train(config, workdir, preemption)
-        print_summary(evaluate(config, workdir, preemption, again=False), workdir)
+        results = evaluate(config, workdir, preemption, again=False)
+        print_summary(results, workdir, config.train.num_steps)
 
 
 def _evaluate(config, workdir):
     with Preemption() as preemption:
-        print_summary(evaluate(config, workdir, preemption), workdir)
+        results = evaluate(config, workdir, preemption)
+        print_summary(results, workdir, config.train.num_steps)
 
 
 def _draw(config, workdir):

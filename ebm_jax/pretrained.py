@@ -18,7 +18,7 @@ from typing import Any
 
 import ml_collections
 
-from ebm_jax import compatibility, stored_config
+from ebm_jax import compatibility, export, stored_config
 from ebm_jax.errors import ConfigError, UserError, as_user_error
 from ebm_jax.methods import prior_steps
 from ebm_jax.reporting.card_record import card_of
@@ -69,6 +69,7 @@ def publish(
     _check_place(into, name, replace)
     card = card_of(workdir, limits)
     description = _checked_export(workdir / "export", workdir)
+    export.load(workdir / "export")  # or the error that says what is wrong with it
     _check_drawn_alike(workdir)
     pages_of(into)  # an unreadable page is found before anything is written
     into.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,7 @@ def publish(
         _write_config(workdir / "export" / "config.json", description, new / "config.json")
         card["picture"] = _write_picture(new)
         write_json(new / CARD, {"name": name, **card})
-        write_text(new / PAGE, pages_of(new.parent)[new / PAGE])
+        write_text(new / PAGE, pages_of(new.parent, into.resolve().name)[new / PAGE])
         if (into / name).exists():
             (into / name).rename(Path(folder) / "replaced")
         new.rename(into / name)
@@ -112,6 +113,8 @@ def write_pages(into: str | Path, check: bool = False) -> list[Path]:
 def _check_place(into: Path, name: str, replace: bool) -> None:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name):
         raise ConfigError(f"--name is '{name}'; use small letters, digits and underscores.")
+    if into.exists() and not into.is_dir():
+        raise ConfigError(f"--into is '{into}', which is a file; name a folder of exports.")
     place = into / name
     if not place.exists():
         return

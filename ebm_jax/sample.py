@@ -94,7 +94,10 @@ def draw(config: Any, folder: str | Path) -> Drawn:
         are not finite.
       DataError: the export, or the data set of a run, cannot be read.
     """
-    model = _open(config, Path(folder).expanduser())
+    return _drawn(_open(config, Path(folder).expanduser()))
+
+
+def _drawn(model: _Model) -> Drawn:
     source, count = _source(model), model.wanted.num_images
     size = min(model.context.config.eval.batch_size, count)
     chunks = []
@@ -119,7 +122,10 @@ def _what_to_lower(model: _Model) -> str:
 
 
 def sample(config: Any, folder: str | Path) -> list[str]:
-    """`draw`, written to `samples/` in the folder: samples.npz, a grid and, if asked, a strip.
+    """`draw`, written as samples.npz, a grid and, if asked, a strip.
+
+    They go to `sample.folder`, or where that is empty to `samples/` in the folder, in the place of
+    earlier ones.
 
     Args:
       config: the experiment's ConfigDict; the grid has `eval.grid` of the images.
@@ -129,12 +135,15 @@ def sample(config: Any, folder: str | Path) -> list[str]:
       What was written, in sentences.
 
     Raises:
-      ConfigError, DataError: as `draw`; or the folder cannot be written.
+      ConfigError, DataError: as `draw`; or they cannot be written there.
     """
-    drawn = draw(config, folder)
+    folder = Path(folder).expanduser()
+    model = _open(config, folder)
+    out = workdirs.output(config.sample.folder or folder / "samples")
+    out = workdirs.prepare(out, "sample.folder")
+    drawn = _drawn(model)
+    (out / "strip.png").unlink(missing_ok=True)  # of other samples
     value_range = tuple(config.data.range)
-    out = workdirs.prepare(workdirs.output(folder)) / "samples"
-    out.mkdir(exist_ok=True)
     np.savez_compressed(out / "samples.npz", images=data.to_uint8(drawn.images, value_range))
     save_grid(out / "samples.png", drawn.images[: config.eval.grid], value_range=value_range)
     lines = [
@@ -247,6 +256,11 @@ def _check(wanted):
     for name in ("strip", "seed"):
         if wanted[name] < 0:
             raise ConfigError(f"sample.{name} is {wanted[name]}; it must not be negative.")
+    if "://" in wanted.folder:
+        raise ConfigError(
+            f"sample.folder is '{wanted.folder}', but samples are kept in folders; mount the "
+            "bucket as one."
+        )
     if not wanted.seed < _SEEDS:
         raise ConfigError(f"sample.seed is {wanted.seed}; use a number below {_SEEDS}.")
 

@@ -14,19 +14,23 @@ from ebm_jax import parallel
 from ebm_jax.errors import ConfigError, UserError
 
 
-def prepare(workdir: str | Path) -> Path:
+def prepare(folder: str | Path, setting: str = "--workdir") -> Path:
     """Creates the folder and makes sure it can be written.
+
+    Args:
+      folder: a run's, or another that is written to.
+      setting: what chooses it, for the error.
 
     Raises:
       ConfigError: it cannot.
     """
-    path = Path(workdir).expanduser().resolve()
+    path = Path(folder).expanduser().resolve()
     try:
         check_writable(path)
     except OSError as error:
         reason = "it is a file" if path.is_file() else error.strerror
         raise ConfigError(
-            f"the workdir '{path}' cannot be written ({reason}); choose another --workdir."
+            f"the folder '{path}' cannot be written ({reason}); choose another {setting}."
         ) from error
     return path
 

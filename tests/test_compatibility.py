@@ -14,6 +14,7 @@ from ebm_jax import compatibility
         (digits_control, "eval", "level_shares"),
         (digits_control, "eval", "request_steps"),
         (digits_control, "coupling", "labels"),
+        (digits_control, "sample", "folder"),
     ],
 )
 def test_a_config_of_before_a_setting_gets_what_the_code_did_then(configured, group, setting):

@@ -87,6 +87,21 @@ def test_inference_and_scores(model, context, images):
         np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        (lambda x: (x * 127).astype(np.uint8), r"images are uint8 \[3, 8, 8, 1\]"),
+        (lambda x: x[0], r"images are float32 \[8, 8, 1\]"),
+        (lambda x: x[..., 0], r"images are float32 \[3, 8, 8\]"),
+        (lambda x: np.tile(x, (1, 2, 2, 1)), r"images are float32 \[3, 16, 16, 1\]"),
+    ],
+)
+@pytest.mark.parametrize("name", ["posterior", "reconstruct", "log_score"])
+def test_images_of_another_kind_are_refused(model, images, name, wrong, words):
+    with pytest.raises(ConfigError, match=words + r"; .* floats \[n, 8, 8, 1\] in \[-1, 1\]"):
+        getattr(model, name)(wrong(images), KEY)
+
+
 def test_package_loads_exports(model, context):
     loaded = ebm_jax.load(str(trained_workdir() / "export"))
     assert loaded.config.model.latent_sizes == (4, 2)

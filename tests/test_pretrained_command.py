@@ -73,6 +73,8 @@ def test_an_export_with_a_card_is_made(run, tmp_path, capsys):
     for number in json.loads((made / "card.json").read_text())["numbers"]:
         told = json.loads((run / "eval" / f"{number['task']}.json").read_text())
         assert told[number["variant"]] == number["value"] and told["protocol"] in page
+    assert 'ebm_jax.load("models/digits_x")' in page and "--workdir models/digits_x " in page
+    assert main(["--into", str(into), "--check"]) == 0
     assert "| EBM prior | 5.000 |" in page and "runs/tiny`" in page and "/x/" not in page
     assert "[`digits_x`](digits_x/README.md)" in (into / "README.md").read_text()
 
@@ -152,7 +154,15 @@ def test_a_damaged_export_leaves_nothing_behind(run, tmp_path, capsys):
     (run / "export" / "params.msgpack").write_bytes(b"no parameters")
     into = tmp_path / "models"
     assert main([str(run), "--name", "digits_x", "--into", str(into)]) == 3
-    assert "cannot be read" in capsys.readouterr().err and not tree(into)
+    assert f"'{run / 'export'}' cannot be read" in capsys.readouterr().err and not into.exists()
+
+
+def test_a_file_is_no_folder_of_exports(run, tmp_path, capsys):
+    file = tmp_path / "README.md"
+    file.write_text("precious")
+    assert main([str(run), "--name", "digits_x", "--into", str(file)]) == 2
+    assert f"--into is '{file}', which is a file" in capsys.readouterr().err
+    assert file.read_text() == "precious"
 
 
 @pytest.mark.parametrize("name", ["Digits", "../digits", "a-b", "_x", ""])

@@ -3,6 +3,7 @@
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,7 +37,7 @@ def controlled(tmp_path_factory):
     return folder
 
 
-def drawn(folder, config=None, **wanted):
+def drawn(folder, config=None, /, **wanted):
     """`draw` with these settings of `config.sample`; the folder's own config by default."""
     config = config or stored_config.read(folder)
     for name, value in wanted.items():
@@ -59,6 +60,31 @@ def test_samples_are_written(run):
     assert len(np.unique(images, axis=0)) > 60
     assert Image.open(run / "samples" / "samples.png").size[0] > 5 * 8
     assert len(lines) == 1 and lines[0].startswith("70 samples of step 40: ")
+
+
+def test_samples_go_where_they_are_told_to(run, tmp_path):
+    config = stored_config.read(run / "export")
+    config.sample.num_images, config.sample.folder = 4, str(tmp_path / "new" / "samples")
+    config.sample.strip = 5
+    sample(config, run / "export")
+    names = {path.name for path in (tmp_path / "new" / "samples").iterdir()}
+    assert names == {"samples.npz", "samples.png", "strip.png"}
+    assert not (run / "export" / "samples").exists()
+    config.sample.strip = 0
+    sample(config, run / "export")  # a strip of the samples before would not be of these
+    assert not (tmp_path / "new" / "samples" / "strip.png").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_anything_is_drawn(
+    run, tmp_path, monkeypatch
+):
+    config = stored_config.read(run / "export")
+    (tmp_path / "file").write_text("precious")
+    config.sample.folder = str(tmp_path / "file")
+    monkeypatch.delattr("ebm_jax.sample._drawn")
+    with pytest.raises(ConfigError, match="it is a file.; choose another sample.folder"):
+        sample(config, run / "export")
+    assert (tmp_path / "file").read_text() == "precious"
 
 
 def test_an_export_gives_what_its_run_gives(run):
@@ -126,7 +152,7 @@ def test_a_loaded_model_is_asked_by_name(controlled):
     model = export.load(controlled)
     key = randomness.stream(jax.random.key(model.config.seed), "sample/samples")
     key = jax.random.fold_in(key, model.config.sample.seed)
-    images, latents = model.request(key, 2, {"thickness": np.int64(2)}, start=2)
+    images, latents = model.request(key, 2, {"thickness": jnp.array(2)}, start=2)
     np.testing.assert_allclose(images, asked.images[2:], atol=1e-4)
     np.testing.assert_allclose(latents[0], asked.latents[0][2:], atol=1e-4)
     other, _ = model.request(key, 2, {"thickness": 2}, guidance=0.0, start=2)
@@ -134,7 +160,7 @@ def test_a_loaded_model_is_asked_by_name(controlled):
     for wrong in (-1.0, float("nan")):
         with pytest.raises(ConfigError, match="guidance is .*; it must be a number of 0 or more"):
             model.request(key, 4, {"class": 3}, guidance=wrong)
-    for wrong in ({"class": 10}, {}, {"class": True}):
+    for wrong in ({"class": 10}, {}, {"class": True}, {"class": 7.0}):
         with pytest.raises(ConfigError, match="the request is .*; give pairs of a name and a val"):
             model.request(key, 4, wrong)
 
@@ -167,6 +193,7 @@ def test_attributes_beside_frozen_layers(controlled):
         (dict(prior="uniform"), "sample.prior is 'uniform'; use 'ebm' or 'gaussian'"),
         (dict(seed=-1), "sample.seed is -1; it must not be negative"),
         (dict(seed=2**32), "sample.seed is 4294967296; use a number below 4294967296"),
+        (dict(folder="gs://b/x"), "sample.folder is 'gs://b/x', but samples are kept in folders"),
         (dict(frozen=(3,)), "name some, not all, of the layers 1 .bottom. to 2"),
         (dict(frozen=(1, 2)), "name some, not all, of the layers"),
         (dict(strip=2), "does not divide the chain's 5 steps; use one of: 1, 5"),
@@ -191,10 +218,12 @@ def test_what_cannot_be_drawn_is_refused(run, wanted, words):
         (("class", 3.7),),
         (("class", 3), ("class", 4)),
         (("class", True),),
+        ("class",),  # what a dict on the command line becomes
     ],
 )
 def test_unknown_attributes_are_refused(controlled, asked):
-    with pytest.raises(ConfigError, match="there are: class 0 to 9, thickness 0 to 2"):
+    words = r'as \(\("class", 0\),\), .* there are: class 0 to 9, thickness 0 to 2'
+    with pytest.raises(ConfigError, match=words):
         drawn(controlled, attributes=asked)
 
 

@@ -6,7 +6,7 @@ or leaning most to the left; any other name is one of the data set's own attribu
 """
 
 import functools
-import numbers
+import operator
 from typing import Any
 
 import ml_collections
@@ -115,22 +115,25 @@ def requested(attributes: Attributes, asked: Any, setting: str) -> np.ndarray:
     """
     sizes = dict(attributes)
     try:
-        found = dict(asked)
+        found = {name: _whole(value) for name, value in dict(asked).items()}
         good = len(found) == len(asked) > 0 and all(  # no name twice
-            isinstance(value, numbers.Integral)
-            and not isinstance(value, bool)
-            and 0 <= value < sizes.get(name, 0)
-            for name, value in found.items()
+            0 <= value < sizes.get(name, 0) for name, value in found.items()
         )
-    except (TypeError, ValueError):  # no pairs
+    except (TypeError, ValueError):  # no pairs, or no whole numbers
         good = False
     if not good:
         there = ", ".join(f"{name} 0 to {size - 1}" for name, size in attributes)
         raise ConfigError(
-            f"{setting} is {asked}; give pairs of a name and a value (in Python a dict), each name "
-            f"once, there are: {there}."
+            f"{setting} is {asked}; give pairs of a name and a value, each name once, as "
+            f'(("{attributes[0][0]}", 0),), in Python also a dict; there are: {there}.'
         )
     return np.array([found.get(name, ANY) for name, _ in attributes], np.int32)
+
+
+def _whole(value) -> int:
+    if isinstance(value, bool):
+        raise TypeError("a bool is no value")
+    return operator.index(value)  # of numpy's and JAX's scalars too
 
 
 def _check(dataset, name, count):

@@ -103,8 +103,9 @@ def number_tables(records: Sequence[RunRecord], names: Sequence[str]) -> list[di
 def _number_table(task: str, records: Sequence[RunRecord], names: Sequence[str]) -> dict:
     contents = [record.evaluations.get(task, {}) for record in records]
     numbers = [key_numbers(task, content) for content in contents]
-    metric = next(str(content.get("metric") or task) for content in contents if content)
-    note = _incomparable(contents)
+    measured = [content for content, found in zip(contents, numbers, strict=True) if found]
+    metric = next((str(content["metric"]) for content in measured if content.get("metric")), task)
+    note = _incomparable(measured)
     lower = lower_is_better(metric)
     rows = []
     for variant in dict.fromkeys(variant for found in numbers for variant in found):
@@ -142,9 +143,8 @@ def _number_table(task: str, records: Sequence[RunRecord], names: Sequence[str])
 
 def _incomparable(contents: Sequence[dict]) -> str:
     """What evaluations of one task differ in, as a sentence; empty where they compare."""
-    found = [content for content in contents if content]
     for key, words in _SAME.items():
-        values = dict.fromkeys(format_number(content.get(key)) for content in found)
+        values = dict.fromkeys(format_number(content.get(key)) for content in contents)
         if len(values) > 1:
             return f"Not comparable: the evaluations differ in the {words} ({', '.join(values)})."
     return ""

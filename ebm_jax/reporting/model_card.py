@@ -13,11 +13,11 @@ PICTURE = "samples.png"
 WEIGHTS_LICENCE = "Apache-2.0"
 
 
-def render_card(name: str, card: dict[str, Any], config: dict[str, Any]) -> str:
+def render_card(place: str, card: dict[str, Any], config: dict[str, Any]) -> str:
     """A card, the same for the same arguments.
 
     Args:
-      name: of the export's folder.
+      place: the export's folder and the one it is in, as "pretrained/digits_joint".
       card: as `ebm_jax.reporting.card_record.card_of` makes it, and `picture`, with the number of
         its `images` and their `seed`.
       config: the settings of the export.
@@ -28,14 +28,15 @@ def render_card(name: str, card: dict[str, Any], config: dict[str, Any]) -> str:
     Raises:
       ConfigError: the data set has no licence on record.
     """
+    name = place.rpartition("/")[2]
     limits = [card["limits"]] if card["limits"] else limits_of(card, config)
     parts = [
         f"# {name}",
         _introduction(card, config),
-        _loading(name, config),
+        _loading(place, config),
         f"![{card['picture']['images']} samples of {name}]({PICTURE})",
         f"The first {card['picture']['images']} samples of `python -m ebm_jax.main --workdir "
-        f"pretrained/{name} --mode sample --config.sample.seed={card['picture']['seed']}`: drawn "
+        f"{place} --mode sample --config.sample.seed={card['picture']['seed']}`: drawn "
         "from this export, not chosen.",
         _table([("what", "value"), *_facts(card, config)], ":--|:--"),
         "Numbers of this run, from its own evaluation:",
@@ -64,13 +65,13 @@ def _latents(config) -> str:
     return f"Latents: {len(lower) + 1} layers, of {sizes} units from the bottom up"
 
 
-def _loading(name, config) -> str:
+def _loading(place, config) -> str:
     data = config["data"]
     low, high = data["range"]
     shape = f"[16, {data['image_size']}, {data['image_size']}, {data['channels']}]"
     return (
         "```python\nimport jax\nimport ebm_jax\n\n"
-        f'model = ebm_jax.load("pretrained/{name}")\n'
+        f'model = ebm_jax.load("{place}")\n'
         "images = model.sample(jax.random.key(0), 16).images"
         f"  # {shape}, data in [{low:g}, {high:g}]\n{_asking(data)}```"
     )

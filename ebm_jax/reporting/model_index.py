@@ -16,12 +16,13 @@ CARD, PAGE, MARKERS = "card.json", "README.md", "models"
 _NEW_PAGE = f"# Pretrained models\n\n<!-- {MARKERS}:start -->\n<!-- {MARKERS}:end -->\n"
 
 
-def pages_of(folder: Path) -> dict[Path, str]:
+def pages_of(folder: Path, told: str | None = None) -> dict[Path, str]:
     """What the pages in a folder of exports must say.
 
     Args:
       folder: holds a folder for each export and README.md with the markers; where README.md is
         missing a new one is made.
+      told: the folder's name on the cards, by default its own.
 
     Returns:
       Path → text: README.md with the table, and the card of each export that has a `card.json`.
@@ -38,7 +39,8 @@ def pages_of(folder: Path) -> dict[Path, str]:
     for export, description in described.items():
         if (export / CARD).is_file():
             card = _read(export / CARD)
-            pages[export / PAGE] = render_card(export.name, card, description["config"])
+            place = f"{told or folder.resolve().name}/{export.name}"
+            pages[export / PAGE] = render_card(place, card, description["config"])
     return pages
 
 

@@ -1,5 +1,6 @@
 """The small table a finished run prints on the terminal."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,17 +25,21 @@ def summary_lines(results: Mapping[str, dict]) -> list[str]:
     return [f"  {t:<{a}}  {n:<{b}}  {m:<{c}}  {v:>{d}}" for t, n, m, v in rows]
 
 
-def print_summary(results: Mapping[str, dict], workdir: str | Path) -> None:
+def print_summary(results: Mapping[str, dict], workdir: str | Path, num_steps: int) -> None:
     """Prints the results and where to look.
 
     Args:
-      results: {task: its JSON}.
+      results: {task: its JSON}, all of one checkpoint.
       workdir: the run's folder.
+      num_steps: of training, when the run is finished.
     """
-    print("\nresults")
+    step = max((result["step"] for result in results.values()), default=num_steps)
+    print("\nresults" + (f" of step {step} of {num_steps}" if step < num_steps else ""))
     for line in summary_lines(results):
         print(line)
     workdir = Path(workdir)
     print(f"\nreport   {workdir / 'report.html'}")
     print(f"figures  {workdir / 'eval'}")
-    print(f"export   {workdir / 'export'}", flush=True)
+    if (workdir / "export").is_dir():
+        print(f"export   {workdir / 'export'}")
+    sys.stdout.flush()

@@ -72,6 +72,16 @@ def test_numbers_of_different_measurements_are_said_not_to_compare(tmp_path, fak
     assert not any(best for _, cells in table["rows"] for _, best in cells)
 
 
+def test_a_run_without_numbers_is_not_compared(tmp_path, fake):
+    results = [fake.evaluation(), {"skipped": "there is no energy"}, fake.evaluation(ebm_prior=4.0)]
+    for order in (results, results[1:] + results[:1]):
+        (table,) = numbers_of(fake, tmp_path / str(order is results), *order)
+        assert table["note"] == "" and table["metric"] == "fd_classifier"
+        assert [cell for _, cells in table["rows"] for cell in cells if cell[1]] == [
+            ("4.000", True)
+        ]
+
+
 def test_different_protocols_have_the_names_of_their_runs(tmp_path, fake):
     results = [fake.evaluation(protocol=text) for text in ("A", "B", "A")]
     (table,) = numbers_of(fake, tmp_path, *results)

@@ -138,8 +138,8 @@ def test_the_config_is_told_without_the_hosts_folders(run, config):
 
 def test_the_page_says_it_all(card):
     card["first_stage"] = {"name": "base", "step": 12000, "sha256": "abcd"}
-    page = render_card("digits_x", card, settings())
-    assert page == render_card("digits_x", json.loads(json.dumps(card)), settings())
+    page = render_card("pretrained/digits_x", card, settings())
+    assert page == render_card("pretrained/digits_x", json.loads(json.dumps(card)), settings())
     for told in (
         card["sentence"],
         "CVPR 2023",
@@ -164,7 +164,7 @@ def test_the_page_says_it_all(card):
     assert page.count("| command |") == len(card["commands"])
     assert "evaluated at" not in page
     other = card | {"evaluation_commits": ["fedcba9876543210"], "minutes": None, "hardware": None}
-    page = render_card("digits_x", other, settings())
+    page = render_card("pretrained/digits_x", other, settings())
     assert "| evaluated at | commit fedcba9876 |" in page
     assert "| minutes of training | not logged |" in page and "| not recorded |" in page
 
@@ -239,7 +239,8 @@ def test_the_index_has_a_row_for_each_export(tmp_path, card):
     text = pages[tmp_path / "README.md"]
     assert text.startswith("A\n<!-- models:start -->\n| export |")
     assert text.endswith(f"{rows}<!-- models:end -->\nB\n")
-    assert pages[tmp_path / "b" / "README.md"] == render_card("b", card, settings())
+    of_b = render_card(f"{tmp_path.name}/b", card, settings())
+    assert pages[tmp_path / "b" / "README.md"] == of_b and of_b.startswith("# b\n")
 
 
 def test_a_folder_that_cannot_be_listed_is_refused(tmp_path, card):

@@ -30,5 +30,14 @@ def test_nothing_to_show():
 
 
 def test_says_where_to_look(capsys, tmp_path):
-    print_summary({}, tmp_path)
-    assert str(tmp_path / "report.html") in capsys.readouterr().out
+    (tmp_path / "export").mkdir()
+    print_summary({"chains": {"step": 40}}, tmp_path, 40)
+    told = capsys.readouterr().out
+    assert str(tmp_path / "report.html") in told and str(tmp_path / "export") in told
+    assert told.startswith("\nresults\n")
+
+
+def test_an_unfinished_run_has_no_export_and_says_its_step(capsys, tmp_path):
+    print_summary({"chains": {"step": 40}}, tmp_path, 100)
+    told = capsys.readouterr().out
+    assert told.startswith("\nresults of step 40 of 100\n") and "export" not in told
