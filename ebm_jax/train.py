@@ -17,6 +17,7 @@ from ebm_jax.checkpoint import Checkpointer
 from ebm_jax.errors import ConfigError, DivergedError, PreemptedError
 from ebm_jax.export import write_export
 from ebm_jax.inference import on_all_devices
+from ebm_jax.lead import Lead
 from ebm_jax.preemption import Preemption
 from ebm_jax.reporting.progress import Progress
 from ebm_jax.reporting.writers import MetricWriter, read_metrics
@@ -148,12 +149,12 @@ def _train(config: Any, workdir: Path, preemption: Preemption, stack: contextlib
             total // stride,
             config.data.prefetch,
         )
-        rolled_back = None
+        rolled_back, lead = None, Lead()
         for k, batches in dispatches:
             state = p_step(state, batches, keys)
+            lead(state)  # the first call waits, for the compilation
             step = (k + 1) * stride
             if run.progress is None:
-                jax.block_until_ready(state)
                 run.start_clock(step)
             if step % config.train.log_every == 0 or step == total:
                 state, diverging = run.log(step, state)

@@ -156,6 +156,19 @@ def weights_of(workdir):
     return step, state.train
 
 
+def test_the_host_waits_for_the_devices(tmp_path, toy, monkeypatch):
+    """`tests/test_lead.py` tells how often; that the loop tells it of every dispatch, this does."""
+    steps = []
+
+    class Lead:
+        def __call__(self, state):
+            steps.append(float(np.asarray(state.metrics["loss/total"].count).max()))
+
+    monkeypatch.setattr(loop, "Lead", Lead)
+    toy(tmp_path)
+    assert steps == [float(1 + i % 10) for i in range(40)]  # a log line every 10 empties them
+
+
 def test_killed_run_resumes_bit_equal(tmp_path, toy):
     toy(tmp_path / "whole")
     for step in (3, 17, 29):
