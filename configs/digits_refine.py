@@ -3,7 +3,9 @@
 python -m ebm_jax.main --config configs/digits_refine.py --workdir runs/digits_refine \\
 --config.train.first_stage=runs/digits_sngan
 
-Not run yet to its end.
+23 minutes on one CPU core, shared. fd_classifier, seed 0: 2.46 for the generator's own samples,
+0.78 for the refined ones. Chains are short by design: 500 steps lead to 13.4 where 30 lead to 1.96
+(200 samples).
 """
 
 from configs import hats

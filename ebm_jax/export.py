@@ -20,6 +20,7 @@ from ebm_jax.reporting.files import write_bytes
 from ebm_jax.stored_config import PARAMETERS
 
 _CONFIG = "config.json"
+_HALF = jnp.dtype(jnp.float16)
 
 
 class LoadedModel(NamedTuple):
@@ -71,10 +72,42 @@ def write_export(directory: str | Path, config: Any, step: int, state: Inference
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"config": config.to_dict(), "step": step}, indent=2)
     for name, content in (
-        (PARAMETERS, flax.serialization.msgpack_serialize(jax.device_get(state._asdict()))),
+        (PARAMETERS, _serialised(state)),
         (_CONFIG, text.encode()),
     ):
         write_bytes(directory / name, content)
+
+
+def halved(state: InferenceState) -> bytes:
+    """A `params.msgpack` of half the size: float16 numbers, which `load` makes float32 again.
+
+    Args:
+      state: of a loaded model.
+
+    Raises:
+      ConfigError: a number is too large for half precision.
+    """
+    rounded = jax.tree.map(lambda x: x.astype(_HALF) if x.dtype == jnp.float32 else x, state)
+    for (path, leaf), before in zip(
+        jax.tree_util.tree_leaves_with_path(rounded), jax.tree.leaves(state), strict=True
+    ):
+        if not jnp.array_equal(jnp.isfinite(leaf), jnp.isfinite(before)):
+            raise ConfigError(
+                f"{jax.tree_util.keystr(path, simple=True, separator='/')} holds "
+                f"{float(jnp.abs(before).max()):g}, too large for half precision; keep it single."
+            )
+    return _serialised(rounded)
+
+
+def _serialised(state) -> bytes:
+    return flax.serialization.msgpack_serialize(jax.device_get(state._asdict()))
+
+
+def _restored(content: bytes) -> InferenceState:
+    def single(x):
+        return jnp.asarray(x, jnp.float32 if x.dtype == _HALF else None)
+
+    return InferenceState(**jax.tree.map(single, flax.serialization.msgpack_restore(content)))
 
 
 def _check_shapes(state: InferenceState, method: methods.Method, config: Any) -> None:
@@ -133,10 +166,9 @@ def load(directory: str | Path) -> LoadedModel:
     directory = Path(directory).expanduser()
     try:
         description = json.loads((directory / _CONFIG).read_text())
-        raw = flax.serialization.msgpack_restore((directory / PARAMETERS).read_bytes())
+        state = _restored((directory / PARAMETERS).read_bytes())
         config = stored_config.read(directory)
         step = int(description["step"])
-        state = InferenceState(**jax.tree.map(jnp.asarray, raw))
         built = methods.build(config)
         _check_shapes(state, built, config)
         method = methods.compiled(built)

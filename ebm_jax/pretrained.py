@@ -1,6 +1,7 @@
 """A finished run as an export with a card, for others to load.
 
     python -m ebm_jax.pretrained RUN --name digits_joint [--into pretrained] [--limits TEXT]
+                                 [--replace] [--half]
     python -m ebm_jax.pretrained [--into pretrained] [--check]
 
 The first copies RUN/export to pretrained/digits_joint, draws samples of it, and writes its card and
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import ml_collections
+import numpy as np
 
 from ebm_jax import compatibility, export, stored_config
 from ebm_jax.errors import ConfigError, UserError, as_user_error
@@ -45,6 +47,7 @@ def publish(
     into: str | Path = "pretrained",
     limits: str | None = None,
     replace: bool = False,
+    half: bool = False,
 ) -> Path:
     """Copies the export of a finished run into a folder of its own, with picture and card.
 
@@ -56,6 +59,8 @@ def publish(
       into: the folder of exports, made when needed.
       limits: what the model is not for; by default what follows from its settings and numbers.
       replace: whether an export of this name that this function made may be replaced.
+      half: whether parameters are rounded to half precision; the card then says how far the samples
+        of the picture moved.
 
     Returns:
       The new folder.
@@ -69,16 +74,20 @@ def publish(
     _check_place(into, name, replace)
     card = card_of(workdir, limits)
     description = _checked_export(workdir / "export", workdir)
-    export.load(workdir / "export")  # or the error that says what is wrong with it
+    content = _parameters(workdir, half)
     _check_drawn_alike(workdir)
     pages_of(into)  # an unreadable page is found before anything is written
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=into, prefix=f".{name}.") as folder:
         new = Path(folder) / name
         new.mkdir()
-        shutil.copyfile(workdir / "export" / PARAMETERS, new / PARAMETERS)
+        (new / PARAMETERS).write_bytes(content)
         _write_config(workdir / "export" / "config.json", description, new / "config.json")
-        card["picture"] = _write_picture(new)
+        images, card["picture"] = _write_picture(new)
+        if half:
+            exact = draw(_pictured(workdir / "export"), workdir / "export").images
+            moved = float(np.sqrt(np.mean((images - exact) ** 2)))
+            card["half"] = {"images": len(images), "moved": moved}
         write_json(new / CARD, {"name": name, **card})
         write_text(new / PAGE, pages_of(new.parent, into.resolve().name)[new / PAGE])
         if (into / name).exists():
@@ -138,12 +147,6 @@ def _checked_export(folder: Path, workdir: Path) -> dict[str, Any]:
     if missing:
         raise ConfigError(
             f"Run '{workdir}' has no export/{missing[0]}; run its command again, which exports."
-        )
-    size = sum(path.stat().st_size for path in files)
-    if size > MOST_BYTES:
-        raise ConfigError(
-            f"The export of run '{workdir}' has {size / 1e6:.1f} MB, and at most "
-            f"{MOST_BYTES / 1e6:.0f} MB may be kept here; give it away elsewhere."
         )
     try:
         exported, run = (json.loads(p.read_text()) for p in (files[0], workdir / "config.json"))
@@ -205,16 +208,41 @@ def _write_config(source: Path, description: dict[str, Any], target: Path) -> No
     write_text(target, json.dumps(description, indent=2))
 
 
-def _write_picture(export: Path) -> dict[str, int]:
-    """Samples of the export in `samples.png`: how many of them there was room for, and the seed."""
-    config = stored_config.read(export)
+def _parameters(workdir: Path, half: bool) -> bytes:
+    """What the new params.msgpack holds, if it is small enough and can be loaded."""
+    content = (workdir / "export" / PARAMETERS).read_bytes()
+    if not half and len(content) > MOST_BYTES:
+        raise ConfigError(
+            f"The export of run '{workdir}' has {len(content) / 1e6:.1f} MB, and at most "
+            f"{MOST_BYTES / 1e6:.0f} MB may be kept here; give --half, which halves it, or give it "
+            "away elsewhere."
+        )
+    loaded = export.load(workdir / "export")
+    if half:
+        content = export.halved(loaded.state)
+        if len(content) > MOST_BYTES:
+            raise ConfigError(
+                f"The export of run '{workdir}' has {len(content) / 1e6:.1f} MB in half precision, "
+                f"and at most {MOST_BYTES / 1e6:.0f} MB may be kept here; give it away elsewhere."
+            )
+    return content
+
+
+def _pictured(folder: Path) -> ml_collections.ConfigDict:
+    config = stored_config.read(folder)
     config.sample.num_images, config.sample.strip = _PICTURED[0], 0
-    images = draw(config, export).images
+    return config
+
+
+def _write_picture(folder: Path) -> tuple[np.ndarray, dict[str, int]]:
+    """Samples of an export in `samples.png`: all, how many there was room for, and the seed."""
+    config = _pictured(folder)
+    images = draw(config, folder).images
     for count in _PICTURED:
-        save_grid(export / PICTURE, images[:count], value_range=tuple(config.data.range))
-        if (export / PICTURE).stat().st_size <= _PICTURE_BYTES:
+        save_grid(folder / PICTURE, images[:count], value_range=tuple(config.data.range))
+        if (folder / PICTURE).stat().st_size <= _PICTURE_BYTES:
             break
-    return {"images": count, "seed": config.sample.seed}
+    return images, {"images": count, "seed": config.sample.seed}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -224,6 +252,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--into", default="pretrained", help="the folder of exports")
     parser.add_argument("--limits", help="what the model is not for")
     parser.add_argument("--replace", action="store_true", help="an export of the same name")
+    parser.add_argument(
+        "--half", action="store_true", help="round to half precision: half the size"
+    )
     parser.add_argument("--check", action="store_true", help="exit 1 when a page differs")
     return parser
 
@@ -249,7 +280,7 @@ def main(arguments: list[str] | None = None) -> int:
             for page in differing:
                 print(f"{page} {'differs from its folder' if flags.check else 'written'}")
             return int(flags.check and bool(differing))
-        folder = publish(flags.run, flags.name, flags.into, flags.limits, flags.replace)
+        folder = publish(flags.run, flags.name, flags.into, flags.limits, flags.replace, flags.half)
         print(f"{folder}: read its README.md and look at its {PICTURE} before you commit it.")
         return 0
     except (UserError, OSError) as error:

@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 import ebm_jax
-from ebm_jax import pretrained
+from ebm_jax import export, pretrained
 from ebm_jax.errors import ConfigError
+from ebm_jax.methods import InferenceState
 from ebm_jax.pretrained import main, publish
 from ebm_jax.reporting.files import write_json
 from tests.reporting import fakes
@@ -146,8 +148,38 @@ def test_a_large_export_is_refused(run, tmp_path, capsys):
     with open(run / "export" / "params.msgpack", "ab") as stream:
         stream.truncate(5_000_001)
     assert main([str(run), "--name", "digits_x", "--into", str(tmp_path / "models")]) == 2
-    assert "has 5.0 MB, and at most 5 MB" in capsys.readouterr().err
+    assert "has 5.0 MB, and at most 5 MB may be kept here; give --half" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
+
+
+def test_half_precision_is_half_as_large_and_says_what_it_moved(run, tmp_path):
+    whole = publish(run, "digits_x", tmp_path / "models")
+    half = publish(run, "digits_y", tmp_path / "models", half=True)
+    sizes = [(folder / "params.msgpack").stat().st_size for folder in (whole, half)]
+    assert 0.4 < sizes[1] / sizes[0] < 0.7
+    exact, rounded = (
+        np.asarray(ebm_jax.load(folder).sample(jax.random.key(0), 64).images)
+        for folder in (whole, half)
+    )
+    told = json.loads((half / "card.json").read_text())["half"]
+    assert told["images"] == 64 and 1e-6 < told["moved"] < 0.02
+    moved = np.sqrt(np.mean((rounded - exact) ** 2))  # of other noise
+    assert 0.2 < moved / told["moved"] < 5
+    assert (
+        f"moved 64 samples by {told['moved']:.2g} (root mean sq" in (half / "README.md").read_text()
+    )
+    assert "half" not in (whole / "README.md").read_text()
+    for before, after in zip(
+        *(jax.tree.leaves(ebm_jax.load(folder).state) for folder in (whole, half)), strict=True
+    ):
+        assert before.dtype == after.dtype
+        np.testing.assert_allclose(after, before, rtol=2**-11, atol=1e-7)
+
+
+def test_numbers_too_large_for_half_precision_are_refused():
+    state = InferenceState({"net": {"kernel": jnp.array([1.0, 70_000.0])}}, {})
+    with pytest.raises(ConfigError, match="params/net/kernel holds 70000, too large for half"):
+        export.halved(state)
 
 
 def test_a_damaged_export_leaves_nothing_behind(run, tmp_path, capsys):

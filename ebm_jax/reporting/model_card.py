@@ -19,7 +19,8 @@ def render_card(place: str, card: dict[str, Any], config: dict[str, Any]) -> str
     Args:
       place: the export's folder and the one it is in, as "pretrained/digits_joint".
       card: as `ebm_jax.reporting.card_record.card_of` makes it, and `picture`, with the number of
-        its `images` and their `seed`.
+        its `images` and their `seed`; where parameters were rounded `half` too, how far (`moved`,
+        in the data's range) the samples of so many `images` did.
       config: the settings of the export.
 
     Returns:
@@ -106,6 +107,12 @@ def _facts(card, config) -> list[tuple[str, str]]:
     if card["evaluation_commits"]:
         commits = ", ".join(commit[:10] for commit in card["evaluation_commits"])
         facts.insert(-4, ("evaluated at", f"commit {commits}"))
+    if half := card.get("half"):
+        told = (
+            f"rounded to half precision after the evaluation, which moved {half['images']} samples "
+            f"by {half['moved']:.2g} (root mean square)"
+        )
+        facts.insert(-1, ("parameters", told))
     if stage := card["first_stage"]:
         told = (
             f"`{stage['name']}` after {spaced(stage['step'])} steps (SHA-256 of its "
