@@ -80,7 +80,7 @@ def test_the_card_says_what_is_on_record(folder):
     for row in rows:
         assert int(seed) in row["seeds"]
         if row["task"] in ("fd_classifier", "reconstruction") and len(row["seeds"]) == 1:
-            assert f"| {row['value']:.4g} |" in card, row["variant"]
+            assert f"| {row['value']:#.4g} |" in card, row["variant"]
     told = json.loads((folder / "config.json").read_text())
     assert f"{told['step']:,}".replace(",", " ") in card
 
