@@ -84,6 +84,9 @@ def halved(state: InferenceState) -> bytes:
     Args:
       state: of a loaded model.
 
+    Returns:
+      The file's content.
+
     Raises:
       ConfigError: a number is too large for half precision.
     """

@@ -26,8 +26,8 @@ from ebm_jax.methods import prior_steps
 from ebm_jax.reporting.card_record import card_of
 from ebm_jax.reporting.files import write_json, write_text
 from ebm_jax.reporting.grids import save_grid
-from ebm_jax.reporting.model_card import PICTURE
-from ebm_jax.reporting.model_index import CARD, PAGE, pages_of
+from ebm_jax.reporting.model_card import PICTURE, render_card
+from ebm_jax.reporting.model_index import CARD, PAGE, pages_of, place_of
 from ebm_jax.reporting.run_command import told_folder
 from ebm_jax.reporting.run_record import read_run
 from ebm_jax.reporting.tables import flatten
@@ -89,7 +89,7 @@ def publish(
             moved = float(np.sqrt(np.mean((images - exact) ** 2)))
             card["half"] = {"images": len(images), "moved": moved}
         write_json(new / CARD, {"name": name, **card})
-        write_text(new / PAGE, pages_of(new.parent, into.resolve().name)[new / PAGE])
+        write_text(new / PAGE, render_card(place_of(into / name), card, description["config"]))
         if (into / name).exists():
             (into / name).rename(Path(folder) / "replaced")
         new.rename(into / name)
@@ -210,21 +210,18 @@ def _write_config(source: Path, description: dict[str, Any], target: Path) -> No
 
 def _parameters(workdir: Path, half: bool) -> bytes:
     """What the new params.msgpack holds, if it is small enough and can be loaded."""
-    content = (workdir / "export" / PARAMETERS).read_bytes()
-    if not half and len(content) > MOST_BYTES:
+    folder = workdir / "export"
+    if half:
+        content, advice = export.halved(export.load(folder).state), ""
+    else:
+        content, advice = (folder / PARAMETERS).read_bytes(), "give --half, which halves it, or "
+    if len(content) > MOST_BYTES:
         raise ConfigError(
             f"The export of run '{workdir}' has {len(content) / 1e6:.1f} MB, and at most "
-            f"{MOST_BYTES / 1e6:.0f} MB may be kept here; give --half, which halves it, or give it "
-            "away elsewhere."
+            f"{MOST_BYTES / 1e6:.0f} MB may be kept here; {advice}give it away elsewhere."
         )
-    loaded = export.load(workdir / "export")
-    if half:
-        content = export.halved(loaded.state)
-        if len(content) > MOST_BYTES:
-            raise ConfigError(
-                f"The export of run '{workdir}' has {len(content) / 1e6:.1f} MB in half precision, "
-                f"and at most {MOST_BYTES / 1e6:.0f} MB may be kept here; give it away elsewhere."
-            )
+    if not half:
+        export.load(folder)  # or the error that says what is wrong with it
     return content
 
 

@@ -29,7 +29,7 @@ def test_dispatched_work_is_bounded_and_few_waits_suffice(monkeypatch, seconds):
         ahead(None)
     assert max(devices.waits) <= max(seconds, lead.SECONDS + 1e-6)
     assert devices.waits[-1] > max(seconds, lead.SECONDS) / 2
-    assert len(devices.waits) < 20 + 2 * 5000 * seconds / lead.SECONDS or seconds > lead.SECONDS / 2
+    assert len(devices.waits) < 20 + 2 * 5000 * seconds / lead.SECONDS
 
 
 def test_steps_that_become_slow_are_noticed(monkeypatch):

@@ -81,6 +81,15 @@ def test_an_export_with_a_card_is_made(run, tmp_path, capsys):
     assert "[`digits_x`](digits_x/README.md)" in (into / "README.md").read_text()
 
 
+def test_the_folder_appears_with_its_card(run, tmp_path, monkeypatch):
+    """Whole from the beginning, also where the process ends before it makes the index."""
+    monkeypatch.setattr(pretrained, "write_pages", lambda into: [])
+    made = publish(run, "digits_x", tmp_path / "models")
+    page = (made / "README.md").read_text()
+    assert page == pretrained.pages_of(tmp_path / "models")[made / "README.md"]
+    assert 'ebm_jax.load("models/digits_x")' in page
+
+
 def test_the_picture_is_that_of_mode_sample_and_small(run, tmp_path, monkeypatch):
     made = publish(run, "digits_x", tmp_path / "models")
     size = (made / "samples.png").stat().st_size
@@ -174,6 +183,13 @@ def test_half_precision_is_half_as_large_and_says_what_it_moved(run, tmp_path):
     ):
         assert before.dtype == after.dtype
         np.testing.assert_allclose(after, before, rtol=2**-11, atol=1e-7)
+
+
+def test_what_is_large_in_half_precision_too_is_refused(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "MOST_BYTES", 1000)
+    with pytest.raises(ConfigError, match="may be kept here; give it away elsewhere"):
+        publish(run, "digits_x", tmp_path / "models", half=True)
+    assert not (tmp_path / "models").exists()
 
 
 def test_numbers_too_large_for_half_precision_are_refused():

@@ -20,7 +20,9 @@ def test_folder_is_made_and_left_empty(tmp_path):
 def test_file_in_the_way(tmp_path, below, why):
     file = tmp_path / "file"
     file.write_text("precious")
-    with pytest.raises(ConfigError, match=f"'.*file.*' cannot be written .{why}.*choose.*-w"):
+    with pytest.raises(
+        ConfigError, match=f"'.*file.*' cannot be written .{why}.*another --workdir"
+    ):
         workdirs.prepare(file / below)
     assert file.read_text() == "precious"
 

@@ -16,13 +16,12 @@ CARD, PAGE, MARKERS = "card.json", "README.md", "models"
 _NEW_PAGE = f"# Pretrained models\n\n<!-- {MARKERS}:start -->\n<!-- {MARKERS}:end -->\n"
 
 
-def pages_of(folder: Path, told: str | None = None) -> dict[Path, str]:
+def pages_of(folder: Path) -> dict[Path, str]:
     """What the pages in a folder of exports must say.
 
     Args:
       folder: holds a folder for each export and README.md with the markers; where README.md is
         missing a new one is made.
-      told: the folder's name on the cards, by default its own.
 
     Returns:
       Path → text: README.md with the table, and the card of each export that has a `card.json`.
@@ -39,9 +38,13 @@ def pages_of(folder: Path, told: str | None = None) -> dict[Path, str]:
     for export, description in described.items():
         if (export / CARD).is_file():
             card = _read(export / CARD)
-            place = f"{told or folder.resolve().name}/{export.name}"
-            pages[export / PAGE] = render_card(place, card, description["config"])
+            pages[export / PAGE] = render_card(place_of(export), card, description["config"])
     return pages
+
+
+def place_of(export: Path) -> str:
+    """The name of an export with that of the folder it is in, as its card has them."""
+    return "/".join(export.resolve().parts[-2:])
 
 
 def _table(described: dict[Path, dict]) -> str:
