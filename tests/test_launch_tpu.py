@@ -3,6 +3,7 @@
 `gcloud` is a stand-in on PATH that notes its calls; its remote commands do what a test says.
 """
 
+import contextlib
 import json
 import os
 import shlex
@@ -299,25 +300,33 @@ while true; do echo step >>$workdir/log; sleep 0.3; done
 
 @pytest.fixture
 def worker(checkout):
+    """A checkout on a TPU VM. What a failed test has left running is ended."""
     write_program(checkout / "bin" / "gcloud", BUCKET)
     write_program(checkout / "bin" / "curl", METADATA)
     write_program(checkout / ".venv" / "bin" / "python", STAND_IN)
-    return checkout
+    yield checkout
+    while STARTED:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(STARTED.pop().pid, signal.SIGKILL)
 
 
+STARTED = []
 ON_BUCKET = ["--config=configs/digits_joint.py", "--workdir=gs://b/run"]
 
 
 def start_worker(checkout, *arguments, number=0, endpoints="10.0.0.5", code=""):
     variables = {"WORKER": str(number), "ENDPOINTS": endpoints, "CODE": str(code)}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         ["launch/tpu_worker.sh", *arguments],
         cwd=checkout,
         env=environment(checkout, **variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
+    STARTED.append(process)
+    return process
 
 
 def end_of(process):
@@ -384,12 +393,13 @@ def test_sigterm_reaches_the_run_and_its_last_checkpoint_the_bucket(worker):
 def test_what_a_lost_connection_left_behind_is_ended_first(worker):
     first = start_worker(worker, *ON_BUCKET)
     log = worker / "runs" / "b" / "run" / "log"
-    wait_for(lambda: log.exists() and "step" in log.read_text())
+    noted = worker / "runs" / ".tpu_worker.pid"
+    wait_for(lambda: all(path.exists() and path.read_text() for path in (log, noted)))
     first.kill()  # the shell alone: its run holds the TPU
     code, output = end_of(start_worker(worker, "--config=c.py", "--workdir=runs/b/run", code=0))
     assert code == 0, output
     assert log.read_text().endswith("saved on SIGTERM\nended\n")
-    first.communicate()
+    end_of(first)
 
 
 def test_a_bucket_that_cannot_be_read_is_not_overwritten(worker):

@@ -1,5 +1,6 @@
 """The sweep: which runs it starts and in what order, what stops it, and what comes out."""
 
+import contextlib
 import json
 import os
 import signal
@@ -177,11 +178,17 @@ def test_a_signal_to_all_reaches_the_run_once_and_stops_the_sweep(tmp_path):
     )
     log = tmp_path / "5_seed0" / "metrics.jsonl"
     deadline = time.monotonic() + 240
-    while not (log.exists() and log.stat().st_size):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=150)
+    try:
+        while not (log.exists() and log.stat().st_size):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=150)
+    except BaseException:  # neither the sweep nor its run of a million steps may stay
+        process.kill()
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
+            os.kill(int((log.parent / ".lock").read_text()), signal.SIGKILL)
+        raise
     assert process.returncode == 75, errors
     assert "SIGTERM received: step" in errors and "SIGINT received; finished runs" in errors
     saved = [int(path.name) for path in (tmp_path / "5_seed0" / "checkpoints").iterdir()]
