@@ -94,7 +94,8 @@ def evaluate(
       PreemptedError: a signal came; finished tasks and chunks are kept.
     """
 
-    polls = itertools.count(config.train.num_steps + 1)  # behind those of the training loop
+    # They go on where those of the training loop end.
+    polls = itertools.count(config.train.num_steps // config.train.steps_per_dispatch + 1)
 
     def poll():
         asked = preemption is not None and preemption.requested is not None

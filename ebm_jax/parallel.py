@@ -126,16 +126,17 @@ def built_by_primary(build: Callable[[], tuple[Any, Any]], like: tuple[Any, Any]
     return from_primary(found[0]), found[1]
 
 
-def agreed_to_stop(requested: bool, step: int) -> bool:
-    """Whether all processes stop here: at the same step, though a signal may reach only one.
+def agreed_to_stop(requested: bool, call: int) -> bool:
+    """Whether all processes stop here: at the same call, though a signal may reach only one.
 
     Args:
       requested: whether a signal has reached this process (one process alone needs no more).
-      step: grows from call to call; with several processes JAX agrees on the step to stop at.
+      call: number of this call, one more than at the last one: with several processes JAX agrees
+        on the number to stop at, which must come.
     """
     if jax.process_count() == 1:
         return requested
-    return multihost_utils.reached_preemption_sync_point(step)
+    return multihost_utils.reached_preemption_sync_point(call)
 
 
 def _sharding() -> NamedSharding:

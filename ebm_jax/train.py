@@ -165,7 +165,7 @@ def _train(config: Any, workdir: Path, preemption: Preemption, stack: contextlib
                 run.snapshot(step, state, base_key)
             if step % config.train.checkpoint_every == 0 or step == total:
                 run.save(step, state)
-            if parallel.agreed_to_stop(preemption.requested is not None, step):
+            if parallel.agreed_to_stop(preemption.requested is not None, k + 1):
                 run.preempt(step, state)
         dispatches.close()
         if rolled_back is not None:

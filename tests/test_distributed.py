@@ -50,7 +50,10 @@ def launch(workdir, devices, *more, environment=None):
 
 
 def finish(process):
-    output, _ = process.communicate(timeout=900)
+    try:
+        output, _ = process.communicate(timeout=500)
+    finally:
+        process.kill()
     return process.returncode, output
 
 

@@ -29,17 +29,17 @@ def print_summary(results: Mapping[str, dict], workdir: str | Path, num_steps: i
     """Prints the results and where to look.
 
     Args:
-      results: {task: its JSON}, all of one checkpoint.
+      results: {task: its JSON}, all of one checkpoint; empty where another process has it.
       workdir: the run's folder.
       num_steps: of training, when the run is finished.
     """
-    step = max((result["step"] for result in results.values()), default=num_steps)
+    step = max((result["step"] for result in results.values() if result), default=num_steps)
     print("\nresults" + (f" of step {step} of {num_steps}" if step < num_steps else ""))
     for line in summary_lines(results):
         print(line)
     workdir = Path(workdir)
     print(f"\nreport   {workdir / 'report.html'}")
     print(f"figures  {workdir / 'eval'}")
-    if (workdir / "export").is_dir():
+    if step >= num_steps and (workdir / "export").is_dir():
         print(f"export   {workdir / 'export'}")
     sys.stdout.flush()

@@ -58,7 +58,7 @@ class Process:
         )
         self.started.append(self.process)
         self.readers = [
-            threading.Thread(target=lines.extend, args=(stream,))
+            threading.Thread(target=lines.extend, args=(stream,), daemon=True)
             for lines, stream in (
                 (self.output, self.process.stdout),
                 (self.errors, self.process.stderr),
@@ -85,7 +85,7 @@ class Process:
         """(exit code, standard error)."""
         try:
             code = self.process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
+        except BaseException:
             self.process.kill()
             raise
         finally:

@@ -37,7 +37,13 @@ def test_says_where_to_look(capsys, tmp_path):
     assert told.startswith("\nresults\n")
 
 
+def test_another_processs_results_are_not_at_hand(capsys, tmp_path):
+    print_summary({"chains": {}}, tmp_path, 40)
+    assert capsys.readouterr().out.startswith("\nresults\n\nreport")
+
+
 def test_an_unfinished_run_has_no_export_and_says_its_step(capsys, tmp_path):
+    (tmp_path / "export").mkdir()  # of fewer steps, before the run was made longer
     print_summary({"chains": {"step": 40}}, tmp_path, 100)
     told = capsys.readouterr().out
-    assert told.startswith("\nresults of step 40 of 100\n") and "export" not in told
+    assert told.startswith("\nresults of step 40 of 100\n") and "export " not in told
