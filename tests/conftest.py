@@ -35,3 +35,19 @@ def few_compiled_programs():
     if _MAPPINGS.exists() and len(_MAPPINGS.read_bytes().splitlines()) > _MOST_MAPPINGS:
         jax.clear_caches()
         gc.collect()
+
+
+def pytest_collection_modifyitems(items):
+    """The slow ones first, README's before all: none is left to one worker at the end."""
+
+    def place(item):
+        groups = [mark.args[0] for mark in item.iter_markers("xdist_group")]
+        return "readme" not in groups, not item.get_closest_marker("slow")
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem):
+    """Ends the suite: xdist would wait for ever for what the dead worker still had to do."""
+    pytest.exit(f"{crashitem} ended its process", returncode=3)

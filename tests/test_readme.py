@@ -91,6 +91,7 @@ def needs_first_stage(name):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # of twenty trainings, each of which is short
 @pytest.mark.xdist_group("readme")
 def test_commands_run_as_written(tmp_path):
     """In the pages' order and one folder, since later ones use what earlier ones made."""
