@@ -17,8 +17,10 @@ if [ "${1:-}" = "--all" ]; then
       >/dev/null 2>&1 || echo "that failed; the tests of the pages in a browser are skipped."
   fi
 fi
+# Measured on the quick tests as a whole: the slow ones have processes of their own, which it does not
+# see and makes longer.
 coverage=()
-if [ $# -eq 0 ]; then # a part of the suite cannot reach the whole's coverage
+if [ $# -eq 0 ] && [ -n "${selection[*]}" ]; then
   coverage=(--cov --cov-report=term:skip-covered --cov-fail-under=90)
 fi
 exec .venv/bin/python -m pytest -n "${EBM_JAX_TEST_WORKERS:-2}" --dist loadgroup \
