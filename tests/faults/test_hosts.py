@@ -83,3 +83,17 @@ def test_host_that_fails_alone_ends_the_other(tmp_path):
     code, errors = waiting.end(2 * SECONDS)
     assert code == 2, errors
     assert_one_sentence(errors, "another of the 2 processes")
+
+
+def test_a_signal_to_one_stops_both_at_the_same_step(tmp_path):
+    """With several steps in a dispatch: they agree on a dispatch."""
+    processes = start(
+        tmp_path / "run", train__steps_per_dispatch=5, train__num_steps=100_000, train__log_every=10
+    )
+    processes[1].until_step(20)
+    processes[1].process.terminate()
+    for process in processes:
+        code, errors = process.end(SECONDS)
+        assert code == 75, errors
+        assert_one_sentence(errors, "SIGTERM received: step ", "is saved")
+    assert max(Checkpointer(tmp_path / "run", read_only=True).steps()) >= 20
