@@ -145,7 +145,7 @@ def test_hat_ebm_on_two_devices_is_that_on_one():
     c.model.generator.hidden = (4, 4)
     c.model.energy.update(hidden=(4, 4), halvings=1)
     c.hat.z_step_size, c.hat.temperature = 0.1, 0.1
-    c.hat.generator_weight = 100.0  # ten times that with this rate doubles rounding errors
+    c.hat.generator_weight = 100.0  # with more, SGD at this rate is unstable
     c.sampler.prior.num_steps = 3
     for group in ("generator", "energy"):
         c.optim[group].algorithm = "sgd"
@@ -156,7 +156,7 @@ def test_hat_ebm_on_two_devices_is_that_on_one():
     for device in range(2):
         theirs = jax.tree.map(lambda leaf, i=device: np.asarray(leaf)[i], many).train
         jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4),
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5),
             (theirs.params, theirs.extra),
             (jax.device_get(one).train.params, jax.device_get(one).train.extra),
         )

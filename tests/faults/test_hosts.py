@@ -3,6 +3,7 @@
 The hosts are two processes that JAX joins over TCP.
 """
 
+import re
 import signal
 import socket
 import time
@@ -92,8 +93,11 @@ def test_a_signal_to_one_stops_both_at_the_same_step(tmp_path):
     )
     processes[1].until_step(20)
     processes[1].process.terminate()
+    stopped = set()
     for process in processes:
         code, errors = process.end(SECONDS)
         assert code == 75, errors
         assert_one_sentence(errors, "SIGTERM received: step ", "is saved")
-    assert max(Checkpointer(tmp_path / "run", read_only=True).steps()) >= 20
+        stopped.add(int(re.search(r"step (\d+) is saved", errors)[1]))
+    assert stopped == {max(Checkpointer(tmp_path / "run", read_only=True).steps())}
+    assert min(stopped) >= 20

@@ -37,7 +37,7 @@ def test_says_where_to_look(capsys, tmp_path):
     assert told.startswith("\nresults\n")
 
 
-def test_another_processs_results_are_not_at_hand(capsys, tmp_path):
+def test_results_that_another_process_has(capsys, tmp_path):
     print_summary({"chains": {}}, tmp_path, 40)
     assert capsys.readouterr().out.startswith("\nresults\n\nreport")
 
