@@ -1,7 +1,7 @@
 """How far the host runs ahead of the devices.
 
-JAX dispatches steps without waiting for them. Unbounded, the host would be as far ahead as the next
-log line, and a signal that asks to stop would be answered when all of these steps are done, long
+JAX dispatches steps without waiting for them. Unbounded, the host would run ahead to the next line
+of the log, and a signal that asks to stop would be answered when all of these steps are done, long
 after a preempted machine is gone.
 """
 
@@ -10,11 +10,15 @@ from typing import Any
 
 import jax
 
-SECONDS = 2.0  # of dispatched work
+SECONDS = 0.5  # of dispatched work, as long as the last that was waited for
 
 
 class Lead:
-    """Called after every dispatch, waits for the devices about every `SECONDS`."""
+    """Called after every dispatch, waits for the first and then about every `SECONDS`.
+
+    When dispatches become slower, the waits for those among the cheap ones and for as many as had
+    `SECONDS` of work before are longer; after these two the bound holds again.
+    """
 
     def __init__(self):
         self._allowed = 1  # dispatches
