@@ -66,8 +66,10 @@ def publish(
       The new folder.
 
     Raises:
-      ConfigError: the run is not finished or not traceable, the export is larger than 5 MB, not of
-        this run or draws other samples than a task was told to, or the folder exists.
+      ConfigError: the name is none, the folder exists or cannot be replaced, the run is not
+        finished or not traceable, its export is larger than 5 MB, not of this run or draws other
+        samples than a task was told to, a number is too large for half precision, or `into` cannot
+        be read.
       DataError: the export cannot be read.
     """
     workdir, into = Path(workdir), Path(into)
@@ -141,7 +143,7 @@ def _check_place(into: Path, name: str, replace: bool) -> None:
 
 
 def _checked_export(folder: Path, workdir: Path) -> dict[str, Any]:
-    """The export's config.json, if it is of the run and small enough."""
+    """The export's config.json, if it is of the run."""
     files = [folder / "config.json", folder / PARAMETERS]
     missing = [path.name for path in files if not path.is_file()]
     if missing:
@@ -212,13 +214,15 @@ def _parameters(workdir: Path, half: bool) -> bytes:
     """What the new params.msgpack holds, if it is small enough and can be loaded."""
     folder = workdir / "export"
     if half:
-        content, advice = export.halved(export.load(folder).state), ""
+        content = export.halved(export.load(folder).state)
     else:
-        content, advice = (folder / PARAMETERS).read_bytes(), "give --half, which halves it, or "
-    if len(content) > MOST_BYTES:
+        content = (folder / PARAMETERS).read_bytes()
+    if (size := len(content)) > MOST_BYTES:
+        advice = "" if half or size > 2 * MOST_BYTES else "give --half, which halves it, or "
         raise ConfigError(
-            f"The export of run '{workdir}' has {len(content) / 1e6:.1f} MB, and at most "
-            f"{MOST_BYTES / 1e6:.0f} MB may be kept here; {advice}give it away elsewhere."
+            f"The export of run '{workdir}' has {size / 1e6:.1f} MB"
+            f"{' in half precision' if half else ''}, and at most {MOST_BYTES / 1e6:.0f} MB may be "
+            f"kept here; {advice}give it away elsewhere."
         )
     if not half:
         export.load(folder)  # or the error that says what is wrong with it
@@ -271,6 +275,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise ConfigError(
                 "give a RUN and --name to add an export, or neither to make the pages again (or "
                 "--check them)."
+            )
+        if flags.run is None and (flags.half or flags.replace or flags.limits is not None):
+            raise ConfigError(
+                "--half, --replace and --limits are about an export that is added; give a RUN and "
+                "--name too."
             )
         if flags.run is None:
             differing = write_pages(flags.into, flags.check)

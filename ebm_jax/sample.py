@@ -140,9 +140,16 @@ def sample(config: Any, folder: str | Path) -> list[str]:
     folder = Path(folder).expanduser()
     model = _open(config, folder)
     out = workdirs.output(config.sample.folder or folder / "samples")
+    made = not out.exists()
     out = workdirs.prepare(out, "sample.folder")
-    drawn = _drawn(model)
-    (out / "strip.png").unlink(missing_ok=True)  # of other samples
+    try:
+        drawn = _drawn(model)
+    except ConfigError:
+        if made:
+            out.rmdir()
+        raise
+    if (out / "samples.npz").exists():
+        (out / "strip.png").unlink(missing_ok=True)  # of these earlier samples
     value_range = tuple(config.data.range)
     np.savez_compressed(out / "samples.npz", images=data.to_uint8(drawn.images, value_range))
     save_grid(out / "samples.png", drawn.images[: config.eval.grid], value_range=value_range)

@@ -153,11 +153,25 @@ def test_settings_that_leave_samples_alone_may_differ(run, tmp_path):
     assert publish(run, "digits_x", tmp_path / "models").is_dir()
 
 
-def test_a_large_export_is_refused(run, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "size, words",
+    [
+        (5_000_001, "has 5.0 MB, and at most 5 MB may be kept here; give --half, which halves it"),
+        (10_000_001, "has 10.0 MB, and at most 5 MB may be kept here; give it away elsewhere"),
+    ],
+)
+def test_a_large_export_is_refused(run, tmp_path, capsys, size, words):
     with open(run / "export" / "params.msgpack", "ab") as stream:
-        stream.truncate(5_000_001)
+        stream.truncate(size)
     assert main([str(run), "--name", "digits_x", "--into", str(tmp_path / "models")]) == 2
-    assert "has 5.0 MB, and at most 5 MB may be kept here; give --half" in capsys.readouterr().err
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("flags", [["--half"], ["--replace"], ["--limits", ""]])
+def test_flags_of_a_new_export_without_one_are_refused(tmp_path, capsys, flags):
+    assert main(["--into", str(tmp_path / "models"), *flags]) == 2
+    assert "are about an export that is added; give a RUN and --name" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
 
 
@@ -175,7 +189,8 @@ def test_half_precision_is_half_as_large_and_says_what_it_moved(run, tmp_path):
     moved = np.sqrt(np.mean((rounded - exact) ** 2))  # of other noise
     assert 0.2 < moved / told["moved"] < 5
     assert (
-        f"moved 64 samples by {told['moved']:.2g} (root mean sq" in (half / "README.md").read_text()
+        f"moved 64 samples by {told['moved']:.2g} (root mean square) in data of [-1, 1]"
+        in (half / "README.md").read_text()
     )
     assert "half" not in (whole / "README.md").read_text()
     for before, after in zip(
@@ -187,7 +202,7 @@ def test_half_precision_is_half_as_large_and_says_what_it_moved(run, tmp_path):
 
 def test_what_is_large_in_half_precision_too_is_refused(run, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "MOST_BYTES", 1000)
-    with pytest.raises(ConfigError, match="may be kept here; give it away elsewhere"):
+    with pytest.raises(ConfigError, match="in half precision, and at most .* here; give it"):
         publish(run, "digits_x", tmp_path / "models", half=True)
     assert not (tmp_path / "models").exists()
 

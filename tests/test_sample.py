@@ -87,6 +87,22 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_is_drawn(
     assert (tmp_path / "file").read_text() == "precious"
 
 
+def test_a_draw_that_is_refused_leaves_the_place_as_it_was(run, tmp_path):
+    config = stored_config.read(run / "export")
+    config.sample.num_images, config.sample.strip = 4, 7  # of 5 steps
+    places = tmp_path / "made", tmp_path / "mine"
+    places[1].mkdir()
+    (places[1] / "strip.png").write_text("precious")
+    for place in places:
+        config.sample.folder = str(place)
+        with pytest.raises(ConfigError, match="does not divide"):
+            sample(config, run / "export")
+    assert not places[0].exists()
+    config.sample.strip = 0
+    sample(config, run / "export")
+    assert (places[1] / "strip.png").read_text() == "precious"  # not of samples
+
+
 def test_an_export_gives_what_its_run_gives(run):
     of_run = drawn(run, tiny_config(), num_images=20)
     of_export = drawn(run / "export", num_images=20)

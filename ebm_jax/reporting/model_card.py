@@ -92,34 +92,42 @@ def _asking(data) -> str:
 
 def _facts(card, config) -> list[tuple[str, str]]:
     minutes = "not logged" if card["minutes"] is None else f"{card['minutes']:.3g}"
+    at = ", ".join(commit[:10] for commit in card["evaluation_commits"])
     facts = [
         ("config", f"`{card['config']}`"),
+        ("first stage", _first_stage(card["first_stage"])),
         *(("command", _code(command)) for command in card["commands"]),
         (
             "trained at",
             f"commit {card['commit'][:10]}, seed {card['seed']}, {spaced(card['steps'])} steps",
         ),
+        ("evaluated at", at and f"commit {at}"),
         ("minutes of training", minutes),
         ("hardware", card["hardware"] or "not recorded"),
         ("data", _data(config)),
+        ("parameters", _rounding(card.get("half"), config)),
         ("licence of the weights", WEIGHTS_LICENCE),
     ]
-    if card["evaluation_commits"]:
-        commits = ", ".join(commit[:10] for commit in card["evaluation_commits"])
-        facts.insert(-4, ("evaluated at", f"commit {commits}"))
-    if half := card.get("half"):
-        told = (
-            f"rounded to half precision after the evaluation, which moved {half['images']} samples "
-            f"by {half['moved']:.2g} (root mean square)"
-        )
-        facts.insert(-1, ("parameters", told))
-    if stage := card["first_stage"]:
-        told = (
-            f"`{stage['name']}` after {spaced(stage['step'])} steps (SHA-256 of its "
-            f"params.msgpack: {stage['sha256']}…)"
-        )
-        facts.insert(1, ("first stage", told))
-    return facts
+    return [(name, told) for name, told in facts if told]
+
+
+def _first_stage(stage) -> str:
+    if not stage:
+        return ""
+    return (
+        f"`{stage['name']}` after {spaced(stage['step'])} steps (SHA-256 of its params.msgpack: "
+        f"{stage['sha256']}…)"
+    )
+
+
+def _rounding(half, config) -> str:
+    if not half:
+        return ""
+    low, high = config["data"]["range"]
+    return (
+        f"rounded to half precision after the evaluation, which moved {half['images']} samples by "
+        f"{half['moved']:.2g} (root mean square) in data of [{low:g}, {high:g}]"
+    )
 
 
 def _data(config) -> str:

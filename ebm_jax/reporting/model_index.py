@@ -43,7 +43,10 @@ def pages_of(folder: Path) -> dict[Path, str]:
 
 
 def place_of(export: Path) -> str:
-    """The name of an export with that of the folder it is in, as its card has them."""
+    """The name of an export with that of the folder it is in, where its card's commands find it.
+
+    They are for readers who stand in the folder above, wherever the exports are moved to.
+    """
     return "/".join(export.resolve().parts[-2:])
 
 
