@@ -19,6 +19,7 @@ from ebm_jax.sample import sample
 from ebm_jax.train import train
 from ebm_jax.training_step import init_loop_state
 from ebm_jax.validation import validate
+from ebm_jax.workdir import check_no_bucket
 
 
 def run(mode: str, config: Any, workdir: str | None) -> None:
@@ -35,11 +36,7 @@ def run(mode: str, config: Any, workdir: str | None) -> None:
     modes = {"train": _train, "eval": _evaluate, "sample": _draw, "dry_run": _dry_run}
     if mode not in modes:
         raise ConfigError(f"--mode is '{mode}'; use one of: {', '.join(modes)}.")
-    if workdir and "://" in workdir:
-        raise ConfigError(
-            f"--workdir is '{workdir}', but runs are kept in folders; mount the bucket as one, or "
-            "copy the folder to it (see docs/scaling.md)."
-        )
+    check_no_bucket(workdir)
     _use_compilation_cache()
     parallel.initialise()
     if not parallel.is_primary():  # one process tells what all do

@@ -263,11 +263,7 @@ def _check(wanted):
     for name in ("strip", "seed"):
         if wanted[name] < 0:
             raise ConfigError(f"sample.{name} is {wanted[name]}; it must not be negative.")
-    if "://" in wanted.folder:
-        raise ConfigError(
-            f"sample.folder is '{wanted.folder}', but samples are kept in folders; mount the "
-            "bucket as one."
-        )
+    workdirs.check_no_bucket(wanted.folder, "sample.folder")
     if not wanted.seed < _SEEDS:
         raise ConfigError(f"sample.seed is {wanted.seed}; use a number below {_SEEDS}.")
 

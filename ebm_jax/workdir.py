@@ -14,6 +14,23 @@ from ebm_jax import parallel
 from ebm_jax.errors import ConfigError, UserError
 
 
+def check_no_bucket(folder: str | None, setting: str = "--workdir") -> None:
+    """Makes sure a folder is named.
+
+    Args:
+      folder: as the user wrote it.
+      setting: what chooses it, for the error.
+
+    Raises:
+      ConfigError: it is an address, as of a bucket.
+    """
+    if folder and "://" in folder:
+        raise ConfigError(
+            f"{setting} is '{folder}', but only folders are written and read; mount the bucket as "
+            "one, or copy from and to it (see docs/scaling.md)."
+        )
+
+
 def prepare(folder: str | Path, setting: str = "--workdir") -> Path:
     """Creates the folder and makes sure it can be written.
 

@@ -121,6 +121,8 @@ def test_eight_devices(one_device, tmp_path):
 def test_two_processes(one_device, tmp_path):
     outputs = run_two_processes(tmp_path)
     assert "report" in outputs[0] and "report" not in outputs[1]
+    again = run_two_processes(tmp_path)  # finished: its numbers are shown once more
+    assert "report" in again[0] and "report" not in again[1]
     run_two_processes(tmp_path, "--mode=sample")
     assert_same_run(one_device, tmp_path)
     assert (tmp_path / "report.html").exists()

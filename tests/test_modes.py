@@ -20,7 +20,7 @@ def test_unknown_mode():
 
 
 def test_a_bucket_is_no_folder(tmp_path):
-    with pytest.raises(ConfigError, match="--workdir is 'gs://bucket/run', but runs are kept in"):
+    with pytest.raises(ConfigError, match="--workdir is 'gs://bucket/run', but only folders are"):
         modes.run("train", tiny_config(), "gs://bucket/run")
     assert list(tmp_path.iterdir()) == []
 

@@ -209,7 +209,7 @@ def test_attributes_beside_frozen_layers(controlled):
         (dict(prior="uniform"), "sample.prior is 'uniform'; use 'ebm' or 'gaussian'"),
         (dict(seed=-1), "sample.seed is -1; it must not be negative"),
         (dict(seed=2**32), "sample.seed is 4294967296; use a number below 4294967296"),
-        (dict(folder="gs://b/x"), "sample.folder is 'gs://b/x', but samples are kept in folders"),
+        (dict(folder="gs://b/x"), "sample.folder is 'gs://b/x', but only folders are written"),
         (dict(frozen=(3,)), "name some, not all, of the layers 1 .bottom. to 2"),
         (dict(frozen=(1, 2)), "name some, not all, of the layers"),
         (dict(strip=2), "does not divide the chain's 5 steps; use one of: 1, 5"),
