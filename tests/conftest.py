@@ -5,9 +5,12 @@ import os
 import tempfile
 from pathlib import Path
 
-# The time-out: on a starved machine two fake devices may meet late, which is no dead-lock.
+# Without optimisation by LLVM the small programs here take two thirds of the time, compiling
+# included; the last of a flag counts, so a level of the caller's wins. The time-out: on a starved
+# machine two fake devices may meet late, which is no dead-lock.
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "")
+    "--xla_backend_optimization_level=0 "
+    + os.environ.get("XLA_FLAGS", "")
     + " --xla_force_host_platform_device_count=2"
     + " --xla_cpu_collective_call_terminate_timeout_seconds=600"
 )

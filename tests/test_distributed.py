@@ -12,6 +12,8 @@ import jax
 import numpy as np
 import pytest
 
+from tests.fake_devices import xla_flags
+
 ROOT = Path(__file__).resolve().parent.parent
 RUN = [
     "--config=configs/digits_joint.py:quick",
@@ -34,8 +36,7 @@ def launch(workdir, devices, *more, environment=None):
     """A process of the command line on so many CPU devices."""
     variables = {
         **os.environ,
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
-        "--xla_cpu_collective_call_terminate_timeout_seconds=600",
+        "XLA_FLAGS": xla_flags(devices),
         "JAX_PLATFORMS": "cpu",
         **(environment or {}),
     }

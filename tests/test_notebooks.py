@@ -14,6 +14,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from tests.fake_devices import xla_flags
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MOST_BYTES = 600_000
@@ -80,7 +82,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("EBM_JAX_QUICK", "1")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", f"{os.environ['EBM_JAX_CACHE']}/compiled")
-    monkeypatch.delenv("XLA_FLAGS", raising=False)  # one device, as users have
+    monkeypatch.setenv("XLA_FLAGS", xla_flags(1))  # one device, as users have
     return tmp_path
 
 

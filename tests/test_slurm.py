@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fake_devices import xla_flags
+
 ROOT = Path(__file__).resolve().parent.parent
 MISSING = [name for name in ("sbatch", "slurmctld", "slurmd", "munged") if not shutil.which(name)]
 pytestmark = [
@@ -81,7 +83,7 @@ def slurm(tmp_path):
     conf = tmp_path / "slurm.conf"
     host = socket.gethostname()
     conf.write_text(CONFIG.format(folder=tmp_path, host=host, nodes=NODES, ports=free_ports(3)))
-    environment = {**os.environ, "SLURM_CONF": str(conf), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    environment = {**os.environ, "SLURM_CONF": str(conf), "XLA_FLAGS": xla_flags(1)}
     munge = {f"--{name}-file": tmp_path / f"munge.{name}" for name in ("key", "pid", "log", "seed")}
     daemons = [
         ["munged", "--foreground", "--force", f"--socket={tmp_path}/munge.socket"]

@@ -124,8 +124,8 @@ def _number_table(task: str, records: Sequence[RunRecord], names: Sequence[str])
             )
         )
     protocols: dict[str, list[str]] = {}
-    for content, name in zip(contents, names, strict=True):
-        if content.get("protocol"):
+    for content, found, name in zip(contents, numbers, names, strict=True):
+        if found and content.get("protocol"):
             protocols.setdefault(str(content["protocol"]), []).append(name)
     return {
         "task": task,
@@ -135,8 +135,8 @@ def _number_table(task: str, records: Sequence[RunRecord], names: Sequence[str])
         "more": rows[_ROWS_SHOWN:],
         "note": note,
         "protocols": [
-            (", ".join(found) if len(protocols) > 1 else "", text)
-            for text, found in protocols.items()
+            (", ".join(measured_by) if len(protocols) > 1 else "", text)
+            for text, measured_by in protocols.items()
         ],
     }
 

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from ebm_jax.checkpoint import Checkpointer
+from tests.fake_devices import xla_flags
 from tests.faults.commands import SMALL, Gate, Process, assert_one_sentence
 from tests.test_train import assert_same_run
 
@@ -28,8 +29,7 @@ def start(workdir, configs=(SMALL, SMALL), **settings):
             workdir,
             config,
             environment={
-                "XLA_FLAGS": "--xla_force_host_platform_device_count=1 "
-                "--xla_cpu_collective_call_terminate_timeout_seconds=600",
+                "XLA_FLAGS": xla_flags(1),
                 "JAX_COORDINATOR_ADDRESS": f"localhost:{port}",
                 "JAX_NUM_PROCESSES": "2",
                 "JAX_PROCESS_ID": str(number),

@@ -84,7 +84,7 @@ def test_a_run_without_numbers_is_not_compared(tmp_path, fake):
 
 def test_different_protocols_have_the_names_of_their_runs(tmp_path, fake):
     results = [fake.evaluation(protocol=text) for text in ("A", "B", "A")]
-    (table,) = numbers_of(fake, tmp_path, *results)
+    (table,) = numbers_of(fake, tmp_path, *results, {"protocol": "C", "skipped": "no energy"})
     assert table["protocols"] == [("0, 2", "A"), ("1", "B")]
 
 
