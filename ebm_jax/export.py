@@ -164,9 +164,13 @@ def load(directory: str | Path) -> LoadedModel:
       LoadedModel.
 
     Raises:
+      ConfigError: `directory` is no path.
       DataError: the export is missing or unreadable.
     """
-    directory = Path(directory).expanduser()
+    try:
+        directory = Path(directory).expanduser()
+    except TypeError as error:
+        raise ConfigError(f"the export's folder is {directory!r}; give a path.") from error
     try:
         description = json.loads((directory / _CONFIG).read_text())
         state = _restored((directory / PARAMETERS).read_bytes())

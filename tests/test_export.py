@@ -131,6 +131,11 @@ def test_missing_export(tmp_path):
         export.load(tmp_path)
 
 
+def test_a_folder_that_is_no_path_is_refused():
+    with pytest.raises(ConfigError, match="the export's folder is None; give a path"):
+        export.load(None)
+
+
 def test_missing_parameters(copy):
     (copy / "params.msgpack").unlink()
     with pytest.raises(DataError, match="params.msgpack is missing"):
