@@ -11,6 +11,7 @@ import flax.serialization
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from ebm_jax import methods, stored_config
 from ebm_jax.data.attributes import configured, requested
@@ -21,6 +22,7 @@ from ebm_jax.stored_config import PARAMETERS
 
 _CONFIG = "config.json"
 _HALF = jnp.dtype(jnp.float16)
+_FAR = 20  # times the range: no noise around an image, but pixels of 0 to 255
 
 
 class LoadedModel(NamedTuple):
@@ -41,9 +43,11 @@ class LoadedModel(NamedTuple):
         Sample i is that of number start + i. ConfigError: a name or value that there is not, or
         a negative guidance; too high a one ends in images that are not finite.
 
-    ConfigError, of `sample` too: n is no positive whole number, or start a negative one; of what
-    takes images: they are no floats of the model's shape. What the method has not raises a
-    ConfigError when it is called.
+    Keys are of `jax.random.key`, or two numbers as of `jax.random.PRNGKey`.
+
+    ConfigError, of `sample` too: n is no positive whole number, start a negative one, or the key
+    none; of what takes images: they are no finite floats of the model's shape, or lie far out of
+    the data's range. What the method has not raises a ConfigError when it is called.
     """
 
     config: ml_collections.ConfigDict
@@ -54,6 +58,13 @@ class LoadedModel(NamedTuple):
     reconstruct: Callable[..., jax.Array]
     log_score: Callable[..., jax.Array]
     request: Callable[..., tuple[jax.Array, Any]]
+
+    def __repr__(self) -> str:
+        data = self.config.data
+        return (
+            f"LoadedModel({self.config.method.name}, {data.name}, {data.image_size} × "
+            f"{data.image_size} × {data.channels}, {self.step} steps)"
+        )
 
 
 def write_export(directory: str | Path, config: Any, step: int, state: InferenceState) -> None:
@@ -142,7 +153,21 @@ def _check_numbers(n, start) -> None:
     for name, number, least in (("n", n, 1), ("start", start, 0)):
         whole = isinstance(number, numbers.Integral) and not isinstance(number, bool)
         if not (whole and number >= least):
-            raise ConfigError(f"{name} is {number}; it must be a whole number of {least} or more.")
+            raise ConfigError(
+                f"{name} is {number!r}; it must be a whole number of {least} or more."
+            )
+
+
+def _checked_key(key: Any) -> jax.Array:
+    """The key, of the type that `jax.random.key` makes."""
+    kind = getattr(key, "dtype", None)
+    if kind == np.uint32 and key.shape == (2,):
+        return jax.random.wrap_key_data(key)
+    if kind is None or not jnp.issubdtype(kind, jax.dtypes.prng_key):
+        raise ConfigError(f"the key is {key!r}; give one as of jax.random.key(0).")
+    if key.shape:
+        raise ConfigError(f"the key is an array of keys {list(key.shape)}; give one of them.")
+    return key
 
 
 def _check_images(images: jax.Array, data: Any) -> None:
@@ -152,13 +177,22 @@ def _check_images(images: jax.Array, data: Any) -> None:
             f"images are {images.dtype} {list(images.shape)}; they must be floats "
             f"[n, {', '.join(map(str, shape))}] in [{data.range[0]:g}, {data.range[1]:g}]."
         )
+    if isinstance(images, jax.core.Tracer):  # of a caller's jit or grad: values are not known
+        return
+    largest = float(jnp.abs(images).max(initial=0))
+    if not largest <= _FAR * max(map(abs, data.range)):
+        raise ConfigError(
+            f"images have values of up to ±{largest:g}; they must be finite and about in "
+            f"[{data.range[0]:g}, {data.range[1]:g}]."
+        )
 
 
 def load(directory: str | Path) -> LoadedModel:
-    """Loads an export (`WORKDIR/export`).
+    """Loads an export.
 
     Args:
-      directory: holds `config.json` and `params.msgpack`.
+      directory: holds `config.json` and `params.msgpack`, or is the folder of a finished run, which
+        has them in `export/`.
 
     Returns:
       LoadedModel.
@@ -171,6 +205,8 @@ def load(directory: str | Path) -> LoadedModel:
         directory = Path(directory).expanduser()
     except TypeError as error:
         raise ConfigError(f"the export's folder is {directory!r}; give a path.") from error
+    if not stored_config.is_export(directory) and stored_config.is_export(directory / "export"):
+        directory = directory / "export"
     try:
         description = json.loads((directory / _CONFIG).read_text())
         state = _restored((directory / PARAMETERS).read_bytes())
@@ -198,13 +234,14 @@ def load(directory: str | Path) -> LoadedModel:
                 raise ConfigError(f"method '{method.name}' has no {words}, so no `{name}`.")
             images = jnp.asarray(images)
             _check_images(images, config.data)
-            return function(state, images, key, jnp.arange(images.shape[0]), **options)
+            index = jnp.arange(images.shape[0])
+            return function(state, images, _checked_key(key), index, **options)
 
         return call
 
     def sample(key, n, **options):
         _check_numbers(n, options.get("start", 0))
-        return method.sample(state, key, n, **options)
+        return method.sample(state, _checked_key(key), n, **options)
 
     def request(key, n, attributes, guidance=None, start=0):
         if method.control is None:
@@ -212,6 +249,7 @@ def load(directory: str | Path) -> LoadedModel:
                 "the model knows no attributes, so no `request`; take one of the *_control configs."
             )
         _check_numbers(n, start)
+        key = _checked_key(key)
         values = requested(configured(config.data), attributes, "the request")
         guidance = config.eval.guidance if guidance is None else guidance
         if not 0 <= guidance < math.inf:

@@ -102,6 +102,48 @@ def test_images_of_another_kind_are_refused(model, images, name, wrong, words):
         getattr(model, name)(wrong(images), KEY)
 
 
+@pytest.mark.parametrize("value", [255.0, np.nan, np.inf])
+def test_pixels_far_out_of_range_are_refused(model, images, value):
+    images = np.array(images)
+    images[1, 2, 3] = value
+    with pytest.raises(ConfigError, match=f"of up to ±{value:g}; .* about in \\[-1, 1\\]"):
+        model.reconstruct(images, KEY)
+    images[1, 2, 3] = 3.0  # noise
+    assert np.isfinite(model.log_score(images, KEY)).all()
+
+
+def test_scores_can_be_differentiated(model, images):
+    gradient = jax.jit(jax.grad(lambda x: model.log_score(x, KEY).sum()))(images)
+    assert gradient.shape == images.shape and 0 < np.abs(gradient).max() < np.inf
+
+
+@pytest.mark.parametrize(
+    "key, words",
+    [
+        (0, "the key is 0; give one as of"),
+        (None, "the key is None; give one as of"),
+        (np.zeros(2), "the key is .*; give one as of"),
+        (jax.random.split(KEY, 3), r"an array of keys \[3\]; give one"),
+    ],
+)
+def test_what_is_no_key_is_refused(model, images, key, words):
+    with pytest.raises(ConfigError, match=words):
+        model.sample(key, 4)
+    with pytest.raises(ConfigError, match=words):
+        model.reconstruct(images, key)
+
+
+def test_keys_of_both_kinds_give_the_same(model):
+    one, other = (model.sample(make(7), 4).images for make in (jax.random.key, jax.random.PRNGKey))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_is_loaded_by_its_folder_too():
+    assert (
+        repr(ebm_jax.load(trained_workdir())) == "LoadedModel(joint, digits, 8 × 8 × 1, 40 steps)"
+    )
+
+
 def test_package_loads_exports(model, context):
     loaded = ebm_jax.load(str(trained_workdir() / "export"))
     assert loaded.config.model.latent_sizes == (4, 2)
