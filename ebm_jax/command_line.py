@@ -4,7 +4,7 @@ import re
 
 from absl import flags
 
-from ebm_jax.errors import ConfigError
+from ebm_jax.errors import ConfigError, UserError
 
 # What Python says of a value's text → what is wrong with it.
 _VALUES = {
@@ -15,8 +15,10 @@ _VALUES = {
 }
 
 
-def as_config_error(error: Exception) -> ConfigError:
+def as_flag_error(error: Exception) -> UserError:
     """An exception raised while flags are parsed, as one sentence."""
+    if isinstance(error, UserError):  # of a stored config
+        return error
     if isinstance(error, OSError):
         return ConfigError(f"--config cannot be read: {str(error).rpartition('] ')[2]}.")
     return ConfigError(f"bad command line: {_reason(error)}")

@@ -38,7 +38,8 @@ def open_context(
     stored_config.refuse_export(workdir)
     if not (workdir / "checkpoints").is_dir():
         raise ConfigError(
-            f"there is no checkpoint in '{workdir}'; train first, or give the --workdir of a run."
+            f"there is no checkpoint in '{workdir}', nor {stored_config.PARAMETERS} of an export; "
+            "train first, or give the --workdir of a run or an export."
         )
     train_set = data.open_dataset(config.data, config.data.train_split)
     eval_set = data.open_dataset(config.data, config.data.eval_split)

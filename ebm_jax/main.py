@@ -7,7 +7,7 @@ import warnings
 from absl import flags, logging
 from ml_collections import config_flags
 
-from ebm_jax.command_line import as_config_error
+from ebm_jax.command_line import as_flag_error
 from ebm_jax.errors import ConfigError, UserError, as_user_error
 from ebm_jax.stored_config import missing_config, with_stored_config
 
@@ -43,7 +43,7 @@ def _parse(argv):
         rest = flags.FLAGS(sys.argv)
         getattr(_CONFIG.value, "seed", None)  # a file that could not be opened fails only when used
     except Exception as error:  # absl and ml_collections raise many types; user files any
-        raise as_config_error(error) from error
+        raise as_flag_error(error) from error
     finally:
         sys.argv = typed
     if len(rest) > 1:

@@ -8,7 +8,7 @@ import ml_collections
 from ml_collections.config_dict import placeholder
 
 from ebm_jax import compatibility
-from ebm_jax.errors import ConfigError
+from ebm_jax.errors import ConfigError, DataError
 
 PARAMETERS = "params.msgpack"  # of exports alone
 _FILE = "config.json"  # of runs and of exports
@@ -49,10 +49,14 @@ def get_config(folder: str) -> ml_collections.ConfigDict:
     try:
         config = read(folder)
     except Exception as error:  # JSON of any shape: ConfigDict refuses some keys with its own types
-        advice = "give the experiment: --config configs/X.py."
+        path = f"'{folder}/{_FILE}'"
         if is_export(folder):
-            advice = "take the export again from where it came."
-        raise ConfigError(f"'{folder}/{_FILE}' cannot be read; {advice}") from error
+            raise DataError(
+                f"{path} cannot be read; take the export again from where it came."
+            ) from error
+        raise ConfigError(
+            f"{path} cannot be read; give the experiment: --config configs/X.py."
+        ) from error
     _open(config)
     return config
 

@@ -20,7 +20,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from ebm_jax import first_stage
-from ebm_jax.command_line import as_config_error
+from ebm_jax.command_line import as_flag_error
 from ebm_jax.errors import ConfigError, DivergedError, PreemptedError, UserError, as_user_error
 from ebm_jax.evaluation import TASKS
 from ebm_jax.prerequisites import prepare
@@ -176,7 +176,7 @@ def _check(point: Point, task: str, fitting: set[tuple]) -> None:
         config = holder["config"].value
         getattr(config, "seed", None)  # a file that could not be opened fails only when used
     except Exception as error:  # absl and ml_collections raise many types; user files any
-        raise as_config_error(error) from error
+        raise as_flag_error(error) from error
     validate(config)
     _, method = prepare(config)
     first_stage.check(config, method)

@@ -82,6 +82,26 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
         return _train(config, workdir, preemption, stack)
 
 
+def _check_nothing_is_lost(workdir: Path) -> None:
+    """For a run that would begin at step 0, whose folder may hold what earlier steps left.
+
+    Raises:
+      ConfigError: there is an export, which training would replace in the end.
+    """
+    if stored_config.is_export(workdir / "export"):
+        raise ConfigError(
+            f"'{workdir}' holds the export of a run, and no checkpoint to go on from; keep it and "
+            "choose another --workdir, or remove its export/ to train again."
+        )
+    logged = max((row["step"] for row in read_metrics(workdir)), default=0)
+    if logged:
+        warnings.warn(
+            f"'{workdir}' has metrics up to step {logged}, but no checkpoint to go on from; "
+            "training begins at step 0.",
+            stacklevel=2,
+        )
+
+
 def _train(config: Any, workdir: Path, preemption: Preemption, stack: contextlib.ExitStack) -> int:
     dataset = data.open_dataset(config.data, config.data.train_split)
     preview = data.open_dataset(config.data, config.data.eval_split)
@@ -120,6 +140,8 @@ def _train(config: Any, workdir: Path, preemption: Preemption, stack: contextlib
     checkpointer = stack.enter_context(Checkpointer(workdir, config.train.keep_checkpoints))
     run = _Run(config, workdir, method, checkpointer, preview, preemption)
     restored = checkpointer.restore(expected)
+    if restored is None:
+        _check_nothing_is_lost(workdir)
     step, host_state = restored or (0, initial()[0])
     if step % stride:
         raise ConfigError(

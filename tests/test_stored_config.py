@@ -41,8 +41,11 @@ def test_damaged(tmp_path, text):
 def test_damaged_in_an_export(tmp_path):
     for name in ("config.json", stored_config.PARAMETERS):
         (tmp_path / name).write_text("{")
-    with pytest.raises(ConfigError, match="cannot be read; take the export again from where it"):
-        stored_config.get_config(str(tmp_path))
+    command = [sys.executable, "-m", "ebm_jax.main", "--mode=sample", f"--workdir={tmp_path}"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    path = tmp_path / "config.json"
+    words = f"error: '{path}' cannot be read; take the export again from where it came.\n"
+    assert (ended.returncode, ended.stderr) == (3, words)
 
 
 @pytest.mark.parametrize(

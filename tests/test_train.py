@@ -358,6 +358,19 @@ def test_unreadable_newest_checkpoint_is_made_again(tmp_path, toy):
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
+def test_a_finished_run_without_checkpoints_keeps_its_export(tmp_path, toy):
+    toy(tmp_path)
+    shutil.rmtree(tmp_path / "checkpoints")
+    before = export_of(tmp_path), log_of(tmp_path)
+    with pytest.raises(ConfigError, match="holds the export of a run, and no checkpoint to go on"):
+        toy(tmp_path)
+    assert (export_of(tmp_path), log_of(tmp_path)) == before
+    shutil.rmtree(tmp_path / "export")  # as the message says
+    with pytest.warns(UserWarning, match="metrics up to step 40, but no checkpoint .* at step 0"):
+        assert toy(tmp_path) == 40
+    assert (export_of(tmp_path), log_of(tmp_path)) == before
+
+
 def test_no_readable_checkpoint_at_all_is_no_reason_to_start_over(tmp_path, toy):
     toy(tmp_path)
     for file in (tmp_path / "checkpoints").rglob("manifest.ocdbt"):

@@ -269,7 +269,6 @@ def _draw(folder: Path, partition, real, simulated, shorter, first, num) -> None
             "simulated images": simulated.ais - partition.upper,
         },
         xlabel="log p(x), lower bound (nats)",
-        bins=min(60, max(len(real.ais) // 3, 10)),
     )
     runs = shorter | {num: simulated}
     counts = sorted(runs)

@@ -119,7 +119,7 @@ def plot_histograms(
       path: the .png, .svg or .pdf to write.
       sets: name → values of any shape; non-finite ones are left out and counted in the legend.
       xlabel, title: texts.
-      bins: number of bins over the range of all sets.
+      bins: the largest number of bins over the range of all sets; few values have fewer.
       central: the part of all values, in the middle, that the range spans; what lies outside is
         not drawn but counts in the densities.
 
@@ -144,7 +144,8 @@ def draw_histograms(
         raise ConfigError(f"There is no finite value to draw a histogram of in {list(sets)}.")
     tail = (1 - central) / 2
     ends = np.quantile(np.concatenate(list(finite.values())), (tail, 1 - tail))
-    edges = np.histogram_bin_edges(ends, bins)
+    fewest = min(len(values) for values in finite.values() if len(values))
+    edges = np.histogram_bin_edges(ends, min(bins, max(10, int(2 * fewest**0.5))))
     for index, (name, values) in enumerate(finite.items()):
         left_out = len(flat[name]) - len(values)
         label = f"{name} ({left_out} not finite)" if left_out else name
