@@ -31,11 +31,10 @@ from ebm_jax.reporting.model_index import CARD, PAGE, pages_of, place_of
 from ebm_jax.reporting.run_command import told_folder
 from ebm_jax.reporting.run_record import read_run
 from ebm_jax.reporting.tables import flatten
-from ebm_jax.sample import draw
+from ebm_jax.sample import OF_SAMPLES, draw
 from ebm_jax.stored_config import PARAMETERS
 
 MOST_BYTES = 5_000_000  # of an export: what a repository can hold
-_OF_CHAINS = ("level_shares", "request_steps", "guidance")  # of config.eval
 _NAMES = {"sampler.prior.num_steps": "eval.prior_steps (by default sampler.prior.num_steps)"}
 _PICTURE_BYTES = 30_000
 _PICTURED = (64, 36, 16, 4, 1)  # images, the first number whose picture is small enough
@@ -192,9 +191,10 @@ def _drawn_with(config: dict[str, Any]) -> dict[str, Any]:
     steps = prior_steps(config)
     found = json.loads(json.dumps(config.to_dict()))  # tuples as lists
     method = found["method"]["name"]
+    chosen = [key for key in OF_SAMPLES if key != "prior_steps"]  # which `steps` are
     groups = {
         "sampler": {"prior": found["sampler"]["prior"] | {"num_steps": steps}},
-        "eval": {key: found["eval"][key] for key in _OF_CHAINS if key in found["eval"]},
+        "eval": {key: found["eval"][key] for key in chosen if key in found["eval"]},
         method: found.get(method, {}),
     }
     return flatten(groups, ".")

@@ -17,8 +17,10 @@ from ebm_jax.evaluation.chunks import padded
 from ebm_jax.evaluation.context import Context, recalibrated
 from ebm_jax.evaluation.control import moved_layers
 from ebm_jax.inference import on_all_devices
+from ebm_jax.reporting.files import write_json
 from ebm_jax.reporting.grids import save_grid, save_png, strip
 
+OF_SAMPLES = ("prior_steps", "level_shares", "request_steps", "guidance")  # of config.eval
 _CHAINS = 8  # rows of the strip
 _SEEDS = 2**32  # what a key is folded with has 32 bits
 
@@ -122,7 +124,7 @@ def _what_to_lower(model: _Model) -> str:
 
 
 def sample(config: Any, folder: str | Path) -> list[str]:
-    """`draw`, written as samples.npz, a grid and, if asked, a strip.
+    """`draw`, written as samples.npz with samples.json (what they are), a grid and maybe a strip.
 
     They go to `sample.folder`, or where that is empty to `samples/` in the folder, in the place of
     earlier ones.
@@ -148,14 +150,26 @@ def sample(config: Any, folder: str | Path) -> list[str]:
         if made:
             out.rmdir()
         raise
-    if (out / "samples.npz").exists():
-        (out / "strip.png").unlink(missing_ok=True)  # of these earlier samples
+    replaced = (out / "samples.npz").exists()
+    if replaced:
+        (out / "strip.png").unlink(missing_ok=True)
     value_range = tuple(config.data.range)
     np.savez_compressed(out / "samples.npz", images=data.to_uint8(drawn.images, value_range))
+    write_json(
+        out / "samples.json",
+        {
+            "model": str(folder),
+            "step": drawn.step,
+            "seed": config.seed,
+            "sample": config.sample.to_dict(),
+            "sampler": config.sampler.prior.to_dict(),
+            "eval": {key: config.eval[key] for key in OF_SAMPLES if key in config.eval},
+        },
+    )
     save_grid(out / "samples.png", drawn.images[: config.eval.grid], value_range=value_range)
     lines = [
         f"{len(drawn.images)} samples of step {drawn.step}: {out / 'samples.npz'}, "
-        f"{out / 'samples.png'}"
+        f"{out / 'samples.png'}{', in the place of earlier ones' if replaced else ''}"
     ]
     if drawn.chains is not None:
         save_png(out / "strip.png", strip(drawn.chains, value_range=value_range))

@@ -220,8 +220,13 @@ class _Run:
     def start_clock(self, step):
         """Starts the rate, after the first dispatch so that compilation does not count."""
         self.last_log = (step, time.monotonic())
+        train = self.config.train
         self.progress = Progress(
-            self.config.train.num_steps, step, sys.stdout, batch_size=self.config.data.batch_size
+            train.num_steps,
+            step,
+            sys.stdout,
+            batch_size=self.config.data.batch_size,
+            light_until=train.warmup_steps if self.method.has_energy else 0,
         )
 
     def log(self, step, state: LoopState):

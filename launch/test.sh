@@ -4,6 +4,10 @@
 #   --all   also the slow ones: fault injection, every command of README and experiments, pages in
 #           Chromium (which is installed first where that takes no more than apt-get), real launches
 set -euo pipefail
+if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
+  sed -n '2,5s/^# //p' "$0"
+  exit
+fi
 cd "$(dirname "$0")/.."
 EBM_JAX_ACCELERATOR=cpu source launch/setup_env.sh requirements-test.txt
 

@@ -25,6 +25,21 @@ def test_shellcheck():
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments, code, words",
+    [
+        (["quickstart.sh", "--help"], 0, "usage: ./launch/quickstart.sh [workdir]"),
+        (["quickstart.sh", "-x"], 2, "error: '-x' is no folder; usage: "),
+        (["test.sh", "--help"], 0, "usage: ./launch/test.sh [--all] [pytest arguments]\n  --all "),
+    ],
+)
+def test_usage_is_told_without_installing_anything(checkout, arguments, code, words):
+    command = [str(checkout / "launch" / arguments[0]), *arguments[1:]]
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True)
+    assert done.returncode == code and words in done.stdout + done.stderr
+    assert not (checkout / ".venv").exists()
+
+
 @pytest.fixture
 def checkout(tmp_path):
     """A copy without .venv: nothing is installed by these tests."""
@@ -89,7 +104,9 @@ def test_what_is_installed_is_what_setup_cfg_allows():
 
 TOOLS = ("bash", "cat", "cp", "dirname", "mkdir", "sed")
 PYTHON = (
-    '#!/bin/bash\nif [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; fi\n'
+    '#!/bin/bash\nif [ "$1 $2" = "-m venv" ]; then\n'
+    'mkdir -p "$3/bin" "$3/lib/python3.9/site-packages"\n'
+    'cp "$0" "$3/bin/python"; fi\n'
 )
 APT = '#!/bin/bash\necho "$@" >>"$APT_CALLS"; echo noise; exit "$APT_CODE"\n'
 
@@ -112,6 +129,12 @@ def run_all_tests(checkout, arguments=("--all",), user="0", code="0", extra=()):
     )
     assert (result.returncode, result.stderr) == (0, "")
     return result.stdout, calls.read_text().splitlines() if calls.exists() else []
+
+
+def test_the_package_is_found_from_other_folders(checkout):
+    run_all_tests(checkout, arguments=())
+    (path,) = (checkout / ".venv" / "lib").glob("python*/site-packages/ebm_jax.pth")
+    assert path.read_text() == f"{checkout}\n"
 
 
 @pytest.mark.parametrize("code, failed", [("0", False), ("100", True)])

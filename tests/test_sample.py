@@ -1,5 +1,6 @@
 """--mode sample: free images, with frozen layers, with attributes, from runs and exports."""
 
+import json
 import shutil
 
 import jax
@@ -60,6 +61,8 @@ def test_samples_are_written(run):
     assert len(np.unique(images, axis=0)) > 60
     assert Image.open(run / "samples" / "samples.png").size[0] > 5 * 8
     assert len(lines) == 1 and lines[0].startswith("70 samples of step 40: ")
+    assert "earlier ones" not in lines[0]
+    assert sample(config, run)[0].endswith(", in the place of earlier ones")
 
 
 def test_samples_go_where_they_are_told_to(run, tmp_path):
@@ -68,7 +71,10 @@ def test_samples_go_where_they_are_told_to(run, tmp_path):
     config.sample.strip = 5
     sample(config, run / "export")
     names = {path.name for path in (tmp_path / "new" / "samples").iterdir()}
-    assert names == {"samples.npz", "samples.png", "strip.png"}
+    assert names == {"samples.npz", "samples.json", "samples.png", "strip.png"}
+    told = json.loads((tmp_path / "new" / "samples" / "samples.json").read_text())
+    assert told["model"] == str(run / "export") and told["step"] == 40
+    assert told["sample"]["num_images"] == 4 and told["sampler"]["step_size"] > 0
     assert not (run / "export" / "samples").exists()
     config.sample.strip = 0
     sample(config, run / "export")  # a strip of the samples before would not be of these
@@ -226,19 +232,19 @@ def test_what_cannot_be_drawn_is_refused(run, wanted, words):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "asked, wrong",
     [
-        (("hat", 1),),
-        (("class", 10),),
-        ("class", 3),
-        (("class", 3.7),),
-        (("class", 3), ("class", 4)),
-        (("class", True),),
-        ("class",),  # what a dict on the command line becomes
+        ((("hat", 1),), "there is no 'hat'"),
+        ((("class", 10),), "there is no class 10"),
+        (("class", 3), "these are no names with whole numbers"),
+        ((("class", 3.7),), "these are no names with whole numbers"),
+        ((("class", 3), ("class", 4)), "a name is given twice"),
+        ((("class", True),), "these are no names with whole numbers"),
+        (("class",), "these are no names"),  # what a dict on the command line becomes
     ],
 )
-def test_unknown_attributes_are_refused(controlled, asked):
-    words = r'as \(\("class", 0\),\), .* there are: class 0 to 9, thickness 0 to 2'
+def test_unknown_attributes_are_refused(controlled, asked, wrong):
+    words = wrong + r'.* as \(\("class", 0\),\), .* there are: class 0 to 9, thickness 0 to 2'
     with pytest.raises(ConfigError, match=words):
         drawn(controlled, attributes=asked)
 

@@ -113,21 +113,29 @@ def requested(attributes: Attributes, asked: Any, setting: str) -> np.ndarray:
     Raises:
       ConfigError: nothing is asked, a name or value that there is not, or a name twice.
     """
-    sizes = dict(attributes)
     try:
         found = {name: _whole(value) for name, value in dict(asked).items()}
-        good = len(found) == len(asked) > 0 and all(  # no name twice
-            0 <= value < sizes.get(name, 0) for name, value in found.items()
-        )
+        wrong = _wrong_of(found, dict(attributes))
+        if len(found) != len(asked) or not found:
+            wrong = "a name is given twice" if found else "nothing is asked for"
     except (TypeError, ValueError):  # no pairs, or no whole numbers
-        good = False
-    if not good:
+        wrong = "these are no names with whole numbers"
+    if wrong:
         there = ", ".join(f"{name} 0 to {size - 1}" for name, size in attributes)
         raise ConfigError(
-            f"{setting} is {asked}; give pairs of a name and a value, each name once, as "
+            f"{setting} is {asked}, but {wrong}; give pairs of a name and a value, as "
             f'(("{attributes[0][0]}", 0),), in Python also a dict; there are: {there}.'
         )
     return np.array([found.get(name, ANY) for name, _ in attributes], np.int32)
+
+
+def _wrong_of(found, sizes) -> str:
+    for name, value in found.items():
+        if name not in sizes:
+            return f"there is no '{name}'"
+        if not 0 <= value < sizes[name]:
+            return f"there is no {name} {value}"
+    return ""
 
 
 def _whole(value) -> int:

@@ -1,5 +1,7 @@
 """Task `reconstruction`: mean squared error on the evaluation split."""
 
+import warnings
+
 import numpy as np
 
 from ebm_jax.evaluation.context import Context, reconstruction_chunks
@@ -13,14 +15,26 @@ def run(context: Context) -> dict:
     config = context.config
     shown = max(config.eval.grid // 2, 1)  # as many pictures, in pairs
     errors, originals, results = [], [], []
+    total = squares = 0.0  # of pixels in [0, 1]
     for images, restored in reconstruction_chunks(
         context, context.eval_set, "reconstruction", config.eval.num_reconstructions
     ):
         errors.append(np.mean(((restored - images) / (high - low)) ** 2, axis=(1, 2, 3)))
+        pixels = (images.astype(np.float64) - low) / (high - low)
+        total, squares = total + pixels.sum(0), squares + np.square(pixels).mean((1, 2, 3)).sum()
         missing = max(shown - len(originals), 0)
         originals.extend(images[:missing])
         results.extend(restored[:missing])
     errors = np.concatenate(errors)
+    count = errors.size
+    spread = squares / count - np.square(total / count).mean()
+    if not errors.mean() < spread and count > 1:
+        warnings.warn(
+            f"reconstructions have an error of {errors.mean():.3g}, and the images' mean in the "
+            f"place of each would have {spread:.3g}: the model has not learned these images; look "
+            "at its curves, and try lower learning rates.",
+            stacklevel=2,
+        )
     pairs = pair_grid(np.stack(originals), np.stack(results), value_range=(low, high))
     save_png(context.folder / "reconstruction.png", pairs)
     return {

@@ -17,6 +17,7 @@ from ebm_jax.reporting.tables import (
     lower_is_better,
 )
 
+_OWN = "each_model's_own_prior"
 _ROWS_SHOWN = 12  # of a task; the rest is folded
 _DASH_ARRAYS = {"-": "", "--": "7 3", "-.": "7 2 2 2", ":": "2 2"}
 # What two evaluations must share for their numbers to be comparable, in words.
@@ -107,11 +108,12 @@ def _number_table(task: str, records: Sequence[RunRecord], names: Sequence[str])
     metric = next((str(content["metric"]) for content in measured if content.get("metric")), task)
     note = _incomparable(measured)
     lower = lower_is_better(metric)
+    numbers, base = _with_own_prior(numbers)
     rows = []
     for variant in dict.fromkeys(variant for found in numbers for variant in found):
         values = [found.get(variant) for found in numbers]
         present = [value for value in values if value is not None]
-        judged = lower and not note and len(present) > 1
+        judged = lower and not note and len(present) > 1 and variant != base
         best = min(present) if judged and min(present) < max(present) else None
         texts = [format_number(value) for value in values] if note else format_column(values)
         rows.append(
@@ -139,6 +141,25 @@ def _number_table(task: str, records: Sequence[RunRecord], names: Sequence[str])
             for text, measured_by in protocols.items()
         ],
     }
+
+
+def _with_own_prior(numbers: Sequence[dict]) -> tuple[list[dict], str | None]:
+    """Runs with and without an EBM prior compare by the prior that each of them samples from.
+
+    Returns:
+      The numbers, this one first, and the variant that is then no fair comparison: the base prior
+      of models that were not to be used without their energies. Where all have the same priors, the
+      numbers as they are and None.
+    """
+    measured = [found for found in numbers if "gaussian_prior" in found]
+    if len({"ebm_prior" in found for found in measured}) < 2:
+        return list(numbers), None
+    own = [found.get("ebm_prior", found.get("gaussian_prior")) for found in numbers]
+    extended = [
+        found if value is None else {_OWN: value} | found
+        for found, value in zip(numbers, own, strict=True)
+    ]
+    return extended, "gaussian_prior"
 
 
 def _incomparable(contents: Sequence[dict]) -> str:

@@ -44,6 +44,8 @@ class Progress:
         itself, anything else a plain line per call.
       unit: what is counted.
       batch_size: examples per unit, to show examples/s.
+      light_until: the count up to which units take less time than later ones, so that the time left
+        is a lower bound.
       clock: returns seconds; for tests.
     """
 
@@ -54,11 +56,13 @@ class Progress:
         stream: TextIO | None = None,
         unit: str = "step",
         batch_size: int | None = None,
+        light_until: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.total = total
         self.unit = unit
         self.batch_size = batch_size
+        self._light_until = light_until
         self._stream = sys.stderr if stream is None else stream
         self._terminal = bool(getattr(self._stream, "isatty", lambda: False)())
         self._clock = clock
@@ -111,7 +115,8 @@ class Progress:
                 parts.append(f"{_short(1 / self.rate)} s/{self.unit}")
             if self.batch_size:
                 parts.append(f"{self.examples_per_second:.0f} examples/s")
-            parts.append(f"ETA {human_time(self.eta_seconds)}")
+            bound = "over " if self._step < self._light_until else ""
+            parts.append(f"ETA {bound}{human_time(self.eta_seconds)}")
         parts += [
             f"{name} {float(value):.4g}" for name, value in metrics.items() if value is not None
         ]

@@ -73,6 +73,13 @@ def test_central_part_of_a_histogram_keeps_its_density():
     assert np.sum(heights * np.diff(edges)) == pytest.approx(0.96, abs=0.01)  # the rest is outside
 
 
+@pytest.mark.parametrize("count, bins", [(9, 10), (64, 16), (10_000, 60)])
+def test_few_values_have_few_bins(count, bins):
+    _, axes = new_axes()
+    draw_histograms(axes, {"x": np.linspace(0, 1, count), "y": np.linspace(0, 1, 10_000)})
+    assert len(axes.patches[0].get_data().values) == bins
+
+
 def test_step_sizes_are_on_one_axis_with_their_marks(tmp_path, figures):
     wide, narrow = {"MALA": [0.1, 1.1]}, {"MALA": [0.1, np.nan]}
     panels = {"acceptance": {"MALA": [0.9, 0.6]}, "ESS": wide, "R-hat": narrow}

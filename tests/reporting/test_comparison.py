@@ -88,6 +88,16 @@ def test_different_protocols_have_the_names_of_their_runs(tmp_path, fake):
     assert table["protocols"] == [("0, 2", "A"), ("1", "B")]
 
 
+def test_models_with_and_without_energies_compare_by_their_own_priors(tmp_path, fake):
+    plain = fake.evaluation(ebm_prior=None, gaussian_prior=7.0)
+    (table,) = numbers_of(fake, tmp_path, fake.evaluation(), plain)
+    assert table["rows"] == [
+        ("Each model's own prior", [("5.000", True), ("7.000", False)]),
+        ("Gaussian prior", [("20.00", False), ("7.00", False)]),
+        ("EBM prior", [("5.000", False), ("–", False)]),
+    ]
+
+
 def test_a_long_table_is_folded(tmp_path, fake):
     result = {"metric": "auroc", "results": {f"r{i:02}": float(i) for i in range(20)}}
     (table,) = numbers_of(fake, tmp_path, result, None)

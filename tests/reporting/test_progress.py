@@ -37,6 +37,16 @@ def test_human_time(seconds, text):
     assert human_time(seconds) == text
 
 
+def test_time_left_is_a_lower_bound_while_units_are_light():
+    clock, stream = Clock(), io.StringIO()
+    progress = Progress(100, 0, stream, light_until=50, clock=clock)
+    for step, seconds in ((49, 49), (50, 1)):
+        clock.now += seconds
+        progress.update(step)
+    lines = stream.getvalue().splitlines()
+    assert lines[0].endswith("ETA over 51s") and lines[1].endswith("ETA 50s")
+
+
 def test_rate_counts_only_the_steps_of_this_process():
     clock, stream = Clock(), io.StringIO()
     progress = Progress(1000, 900, stream, batch_size=8, clock=clock)
