@@ -5,7 +5,7 @@ python -m ebm_jax.main --config configs/digits_refine.py --workdir runs/digits_r
 
 23 minutes on one CPU core, shared. fd_classifier, seed 0: 2.46 for the generator's own samples,
 0.78 for the refined ones. Chains are short by design: 500 steps lead to 13.4 where 30 lead to 1.96
-(fd_classifier too, but of 200 samples, of which it is larger).
+(fd_classifier of 200 samples, which is larger than that of more).
 """
 
 from configs import hats

@@ -37,9 +37,11 @@ def open_context(
     workdir = Path(workdir).expanduser().resolve()
     stored_config.refuse_export(workdir)
     if not (workdir / "checkpoints").is_dir():
+        there = stored_config.is_export(workdir / "export")
+        export = f"; --mode sample takes its export: --workdir {workdir}/export" if there else ""
         raise ConfigError(
-            f"there is no checkpoint in '{workdir}', nor {stored_config.PARAMETERS} of an export; "
-            "train first, or give the --workdir of a run or an export."
+            f"there is no checkpoint in '{workdir}'; train first, or give the --workdir of a run"
+            f"{export}."
         )
     train_set = data.open_dataset(config.data, config.data.train_split)
     eval_set = data.open_dataset(config.data, config.data.eval_split)

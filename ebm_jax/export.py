@@ -22,7 +22,7 @@ from ebm_jax.stored_config import PARAMETERS
 
 _CONFIG = "config.json"
 _HALF = jnp.dtype(jnp.float16)
-_FAR = 20  # times the range: no noise around an image, but pixels of 0 to 255
+_FAR = 10  # times the data's largest magnitude: no noise around images, but pixels of 0 to 16
 
 
 class LoadedModel(NamedTuple):
@@ -45,9 +45,9 @@ class LoadedModel(NamedTuple):
 
     Keys are of `jax.random.key`, or two numbers as of `jax.random.PRNGKey`.
 
-    ConfigError, of `sample` too: n is no positive whole number, start a negative one, or the key
-    none; of what takes images: they are no finite floats of the model's shape, or lie far out of
-    the data's range. What the method has not raises a ConfigError when it is called.
+    ConfigError, of `sample` too: n is no positive whole number, start a negative one, or `key`
+    is no key; of what takes images: they are no finite floats of the model's shape, or lie far out
+    of the data's range. What the method has not raises a ConfigError when it is called.
     """
 
     config: ml_collections.ConfigDict
@@ -160,7 +160,7 @@ def _check_numbers(n, start) -> None:
 
 def _checked_key(key: Any) -> jax.Array:
     """The key, of the type that `jax.random.key` makes."""
-    kind = getattr(key, "dtype", None)
+    kind = key.dtype if isinstance(key, jax.Array | np.ndarray) else None
     if kind == np.uint32 and key.shape == (2,):
         return jax.random.wrap_key_data(key)
     if kind is None or not jnp.issubdtype(kind, jax.dtypes.prng_key):
@@ -177,12 +177,12 @@ def _check_images(images: jax.Array, data: Any) -> None:
             f"images are {images.dtype} {list(images.shape)}; they must be floats "
             f"[n, {', '.join(map(str, shape))}] in [{data.range[0]:g}, {data.range[1]:g}]."
         )
-    if isinstance(images, jax.core.Tracer):  # of a caller's jit or grad: values are not known
+    largest = jnp.abs(images).max(initial=0)
+    if isinstance(largest, jax.core.Tracer):  # in a caller's jit or grad: values are not known
         return
-    largest = float(jnp.abs(images).max(initial=0))
     if not largest <= _FAR * max(map(abs, data.range)):
         raise ConfigError(
-            f"images have values of up to ±{largest:g}; they must be finite and about in "
+            f"images have values of up to ±{float(largest):g}; they must be finite and about in "
             f"[{data.range[0]:g}, {data.range[1]:g}]."
         )
 
@@ -201,13 +201,13 @@ def load(directory: str | Path) -> LoadedModel:
       ConfigError: `directory` is no path.
       DataError: the export is missing or unreadable.
     """
+    if not isinstance(directory, str | Path):
+        raise ConfigError(f"the export's folder is {directory!r}; give a path.")
     try:
         directory = Path(directory).expanduser()
-    except TypeError as error:
-        raise ConfigError(f"the export's folder is {directory!r}; give a path.") from error
-    if not stored_config.is_export(directory) and stored_config.is_export(directory / "export"):
-        directory = directory / "export"
-    try:
+        inner = directory / "export"
+        if not stored_config.is_export(directory) and stored_config.is_export(inner):
+            directory = inner
         description = json.loads((directory / _CONFIG).read_text())
         state = _restored((directory / PARAMETERS).read_bytes())
         config = stored_config.read(directory)

@@ -10,14 +10,14 @@ from typing import Any
 
 import jax
 
-SECONDS = 0.5  # of dispatched work, as long as the last that was waited for
+SECONDS = 0.5  # of dispatched work, by the time that dispatches took since the last wait
 
 
 class Lead:
     """Called after every dispatch, waits for the first and then about every `SECONDS`.
 
-    When dispatches become slower, the waits for those among the cheap ones and for as many as had
-    `SECONDS` of work before are longer; after these two the bound holds again.
+    When dispatches become slower, the next two waits are longer: how many are dispatched before the
+    first was planned at the old pace, before the second at a mean of both.
     """
 
     def __init__(self):

@@ -126,6 +126,16 @@ def built_by_primary(build: Callable[[], tuple[Any, Any]], like: tuple[Any, Any]
     return from_primary(found[0]), found[1]
 
 
+def checked_by_primary(check: Callable[[], None]) -> None:
+    """Calls check() on process 0 alone, whose files it looks at.
+
+    Raises:
+      ConfigError: elsewhere, where process 0 raised.
+    """
+    nothing = np.zeros(())
+    built_by_primary(lambda: (nothing, check()), like=(nothing, None))
+
+
 def agreed_to_stop(requested: bool, call: int) -> bool:
     """Whether all processes stop here: at the same call, though a signal may reach only one.
 

@@ -20,9 +20,8 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from ebm_jax import compatibility, export, stored_config
+from ebm_jax import export, stored_config
 from ebm_jax.errors import ConfigError, UserError, as_user_error
-from ebm_jax.methods import prior_steps
 from ebm_jax.reporting.card_record import card_of
 from ebm_jax.reporting.files import write_json, write_text
 from ebm_jax.reporting.grids import save_grid
@@ -30,8 +29,7 @@ from ebm_jax.reporting.model_card import PICTURE, render_card
 from ebm_jax.reporting.model_index import CARD, PAGE, pages_of, place_of
 from ebm_jax.reporting.run_command import told_folder
 from ebm_jax.reporting.run_record import read_run
-from ebm_jax.reporting.tables import flatten
-from ebm_jax.sample import OF_SAMPLES, draw
+from ebm_jax.sample import draw, drawn_with
 from ebm_jax.stored_config import PARAMETERS
 
 MOST_BYTES = 5_000_000  # of an export: what a repository can hold
@@ -65,10 +63,10 @@ def publish(
       The new folder.
 
     Raises:
-      ConfigError: the name is none, the folder exists or cannot be replaced, the run is not
-        finished or not traceable, its export is larger than 5 MB, not of this run or draws other
-        samples than a task was told to, a number is too large for half precision, or `into` cannot
-        be read.
+      ConfigError: the name is not a valid one, the folder exists or cannot be replaced, the run is
+        not finished or not traceable, its export is larger than 5 MB, not of this run or draws
+        other samples than a task was told to, a number is too large for half precision, or `into`
+        cannot be read.
       DataError: the export cannot be read.
     """
     workdir, into = Path(workdir), Path(into)
@@ -166,7 +164,7 @@ def _checked_export(folder: Path, workdir: Path) -> dict[str, Any]:
 def _check_drawn_alike(workdir: Path) -> None:
     """Refuses numbers of samples that are drawn otherwise than the export draws them."""
     config = stored_config.read(workdir / "export").to_dict()
-    own = _drawn_with(config)
+    own = drawn_with(config)
     for task, evaluation in read_run(workdir).evaluations.items():
         told = evaluation.get("settings")
         if not told:
@@ -174,7 +172,7 @@ def _check_drawn_alike(workdir: Path) -> None:
                 f"Task {task} of run '{workdir}' does not say with which settings it was "
                 "evaluated; evaluate it again."
             )
-        used = _drawn_with({"method": config["method"], "eval": told, **told})
+        used = drawn_with({"method": config["method"], "eval": told, **told})
         for name, value in own.items():
             if used.get(name) != value:
                 raise ConfigError(
@@ -182,22 +180,6 @@ def _check_drawn_alike(workdir: Path) -> None:
                     f"{used.get(name)}, and its export draws with {value}; run --mode eval again "
                     f"with {value}."
                 )
-
-
-def _drawn_with(config: dict[str, Any]) -> dict[str, Any]:
-    """What samples depend on beside the parameters, by setting, complete for this version."""
-    config = ml_collections.ConfigDict(config)
-    compatibility.complete(config)
-    steps = prior_steps(config)
-    found = json.loads(json.dumps(config.to_dict()))  # tuples as lists
-    method = found["method"]["name"]
-    chosen = [key for key in OF_SAMPLES if key != "prior_steps"]  # which `steps` are
-    groups = {
-        "sampler": {"prior": found["sampler"]["prior"] | {"num_steps": steps}},
-        "eval": {key: found["eval"][key] for key in chosen if key in found["eval"]},
-        method: found.get(method, {}),
-    }
-    return flatten(groups, ".")
 
 
 def _write_config(source: Path, description: dict[str, Any], target: Path) -> None:

@@ -1,13 +1,16 @@
 """--mode sample: images of a trained model, from its folder or its export, as npz and as a grid."""
 
-from collections.abc import Callable
+import contextlib
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import ml_collections
 import numpy as np
 
-from ebm_jax import data, methods, provenance, randomness, stored_config
+from ebm_jax import compatibility, data, methods, provenance, randomness, stored_config
 from ebm_jax import export as exports
 from ebm_jax import workdir as workdirs
 from ebm_jax.data.attributes import ANY
@@ -19,8 +22,9 @@ from ebm_jax.evaluation.control import moved_layers
 from ebm_jax.inference import on_all_devices
 from ebm_jax.reporting.files import write_json
 from ebm_jax.reporting.grids import save_grid, save_png, strip
+from ebm_jax.reporting.tables import flatten
 
-OF_SAMPLES = ("prior_steps", "level_shares", "request_steps", "guidance")  # of config.eval
+_OF_CHAINS = ("level_shares", "request_steps", "guidance")  # of config.eval
 _CHAINS = 8  # rows of the strip
 _SEEDS = 2**32  # what a key is folded with has 32 bits
 
@@ -99,6 +103,28 @@ def draw(config: Any, folder: str | Path) -> Drawn:
     return _drawn(_open(config, Path(folder).expanduser()))
 
 
+def drawn_with(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What samples depend on beside parameters and numerics, complete for this version.
+
+    Args:
+      config: a config as a dict; `method`, `sampler`, `eval` and the method's own group suffice.
+
+    Returns:
+      Setting → value as JSON has it; `sampler.prior.num_steps` is that of a sample's chain.
+    """
+    config = ml_collections.ConfigDict(config)
+    compatibility.complete(config)
+    steps = methods.prior_steps(config)
+    found = json.loads(json.dumps(config.to_dict()))  # tuples as lists
+    method = found["method"]["name"]
+    groups = {
+        "sampler": {"prior": found["sampler"]["prior"] | {"num_steps": steps}},
+        "eval": {key: found["eval"][key] for key in _OF_CHAINS if key in found["eval"]},
+        method: found.get(method, {}),
+    }
+    return flatten(groups, ".")
+
+
 def _drawn(model: _Model) -> Drawn:
     source, count = _source(model), model.wanted.num_images
     size = min(model.context.config.eval.batch_size, count)
@@ -142,28 +168,31 @@ def sample(config: Any, folder: str | Path) -> list[str]:
     folder = Path(folder).expanduser()
     model = _open(config, folder)
     out = workdirs.output(config.sample.folder or folder / "samples")
-    made = not out.exists()
+    made = [path for path in (out, *out.parents) if not path.exists()]
     out = workdirs.prepare(out, "sample.folder")
     try:
         drawn = _drawn(model)
-    except ConfigError:
-        if made:
-            out.rmdir()
+    except BaseException:
+        with contextlib.suppress(OSError):  # others may have put something there
+            for path in made:
+                path.rmdir()
         raise
     replaced = (out / "samples.npz").exists()
     if replaced:
-        (out / "strip.png").unlink(missing_ok=True)
+        for name in ("samples.json", "strip.png"):
+            (out / name).unlink(missing_ok=True)
     value_range = tuple(config.data.range)
     np.savez_compressed(out / "samples.npz", images=data.to_uint8(drawn.images, value_range))
     write_json(
         out / "samples.json",
         {
-            "model": str(folder),
+            "model": str(folder.resolve()),
             "step": drawn.step,
             "seed": config.seed,
+            "compute_dtype": config.compute_dtype,
+            "recalibration_batches": config.eval.recalibration_batches,
             "sample": config.sample.to_dict(),
-            "sampler": config.sampler.prior.to_dict(),
-            "eval": {key: config.eval[key] for key in OF_SAMPLES if key in config.eval},
+            "drawn_with": drawn_with(config.to_dict()),
         },
     )
     save_grid(out / "samples.png", drawn.images[: config.eval.grid], value_range=value_range)
@@ -182,6 +211,11 @@ def _open(config, folder) -> _Model:
     _check(wanted)
     if stored_config.is_export(folder):
         context = _of_export(config, folder)
+    elif not any((folder / name).is_dir() for name in ("checkpoints", "export")):
+        raise ConfigError(
+            f"there is neither a run's checkpoint in '{folder}' nor an export's "
+            f"{stored_config.PARAMETERS}; train first, or give the --workdir of either."
+        )
     else:
         context = recalibrated(open_context(config, folder))
     frozen = _frozen(context, wanted)

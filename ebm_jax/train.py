@@ -49,8 +49,9 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
       1. The data set is opened; its size completes the config.
       2. The method is built: the shapes of its state are what is expected.
       3. The newest readable checkpoint is that state; an unreadable one is set aside with a warning
-         and the one before it is used. Shapes that do not fit end the run with a sentence. Without
-         one the state is made from the seed, and from `train.first_stage` where that is named.
+         and the one before it is used. Shapes that do not fit end the run with a sentence, and so
+         do results of a run whose checkpoints are all gone. Without either the state is made from
+         the seed, and from `train.first_stage` where that is named.
       4. metrics.jsonl is cut after the checkpoint's step.
       5. Keys and batches are functions of (seed, roll-backs, step), so there is nothing else to
          restore, and the parameters that come out equal those of an uninterrupted run bit by bit.
@@ -64,8 +65,8 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
       The step reached.
 
     Raises:
-      ConfigError: bad settings, another run's folder or an export's, or a folder that is in use or
-        full.
+      ConfigError: bad settings, another run's folder or an export's, a folder that is in use or
+        full, or one with the results of a run and without its checkpoints.
       DataError: the data set cannot be read.
       DivergedError: training diverged more often than `stability.max_rollbacks` allows.
       PreemptedError: a signal came; a checkpoint is saved.
@@ -83,15 +84,18 @@ def train(config: Any, workdir: str | Path, preemption: Preemption | None = None
 
 
 def _check_nothing_is_lost(workdir: Path) -> None:
-    """For a run that would begin at step 0, whose folder may hold what earlier steps left.
+    """A run without checkpoints begins at step 0, whatever earlier steps have left in its folder.
 
     Raises:
-      ConfigError: there is an export, which training would replace in the end.
+      ConfigError: results of it, which would be replaced, or taken for those of the new steps.
     """
-    if stored_config.is_export(workdir / "export"):
+    folder = workdir / "checkpoints"
+    if folder.is_dir() and any(path.name.isdigit() for path in folder.iterdir()):
+        return
+    if stored_config.is_export(workdir / "export") or any(workdir.glob("eval/*.json")):
         raise ConfigError(
-            f"'{workdir}' holds the export of a run, and no checkpoint to go on from; keep it and "
-            "choose another --workdir, or remove its export/ to train again."
+            f"'{workdir}' holds the results of a run, and no checkpoint to go on from; keep them "
+            "and choose another --workdir, or remove its export/ and eval/ to train again."
         )
     logged = max((row["step"] for row in read_metrics(workdir)), default=0)
     if logged:
@@ -137,11 +141,10 @@ def _train(config: Any, workdir: Path, preemption: Preemption, stack: contextlib
 
         return parallel.built_by_primary(build, like=(expected, None))
 
+    parallel.checked_by_primary(lambda: _check_nothing_is_lost(workdir))
     checkpointer = stack.enter_context(Checkpointer(workdir, config.train.keep_checkpoints))
     run = _Run(config, workdir, method, checkpointer, preview, preemption)
     restored = checkpointer.restore(expected)
-    if restored is None:
-        _check_nothing_is_lost(workdir)
     step, host_state = restored or (0, initial()[0])
     if step % stride:
         raise ConfigError(
@@ -226,7 +229,7 @@ class _Run:
             step,
             sys.stdout,
             batch_size=self.config.data.batch_size,
-            light_until=train.warmup_steps if self.method.has_energy else 0,
+            light_until=(train.warmup_steps or -1) if self.method.has_energy else -1,
         )
 
     def log(self, step, state: LoopState):

@@ -15,7 +15,7 @@ from ebm_jax.errors import ConfigError, UserError
 
 
 def check_no_bucket(folder: str | None, setting: str = "--workdir") -> None:
-    """Makes sure a folder is named.
+    """Refuses an address, such as gs://bucket/run, where a folder is needed.
 
     Args:
       folder: as the user wrote it.

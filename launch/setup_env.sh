@@ -43,9 +43,9 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp_file" 2>/dev/null)" != "$stamp"
   fi
   printf '%s\n' "$stamp" >"$stamp_file"
 fi
-# Scripts and notebooks elsewhere find the package in this environment, as after `pip install -e .`.
+# Scripts and notebooks elsewhere find ebm_jax and configs (this whole folder) in this environment.
 for site in .venv/lib/python*/site-packages; do
-  if [ -w "$site" ]; then
+  if [ -w "$site" ] && [ "$(cat "$site/ebm_jax.pth" 2>/dev/null)" != "$PWD" ]; then
     pwd >"$site/ebm_jax.pth"
   fi
 done

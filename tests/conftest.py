@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 
 # Without optimisation by LLVM the small programs here take two thirds of the time, compiling
-# included; the last of a flag counts, so a level of the caller's wins. The time-out: on a starved
-# machine two fake devices may meet late, which is no dead-lock.
+# included, in the processes that tests start too. The last of a flag counts, so a level of the
+# caller's wins (XLA_FLAGS=--xla_backend_optimization_level=3: programs as users have them).
+# The time-out: on a starved machine two fake devices may meet late, which is no dead-lock.
 os.environ["XLA_FLAGS"] = (
     "--xla_backend_optimization_level=0 "
     + os.environ.get("XLA_FLAGS", "")

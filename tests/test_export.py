@@ -4,6 +4,7 @@ import json
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -102,7 +103,7 @@ def test_images_of_another_kind_are_refused(model, images, name, wrong, words):
         getattr(model, name)(wrong(images), KEY)
 
 
-@pytest.mark.parametrize("value", [255.0, np.nan, np.inf])
+@pytest.mark.parametrize("value", [16.0, 255.0, np.nan, np.inf])
 def test_pixels_far_out_of_range_are_refused(model, images, value):
     images = np.array(images)
     images[1, 2, 3] = value
@@ -115,6 +116,14 @@ def test_pixels_far_out_of_range_are_refused(model, images, value):
 def test_scores_can_be_differentiated(model, images):
     gradient = jax.jit(jax.grad(lambda x: model.log_score(x, KEY).sum()))(images)
     assert gradient.shape == images.shape and 0 < np.abs(gradient).max() < np.inf
+
+
+def test_calls_can_be_traced_around_images_that_are_known(model, images):
+    images = jnp.asarray(images)
+    keys = jax.random.split(KEY, 2)
+    restored = jax.lax.map(lambda key: model.reconstruct(images, key), keys)
+    alone = jax.jit(lambda key: model.reconstruct(images, key))(keys[1])
+    np.testing.assert_allclose(restored[1], alone, atol=1e-5)
 
 
 @pytest.mark.parametrize(

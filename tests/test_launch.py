@@ -134,7 +134,12 @@ def run_all_tests(checkout, arguments=("--all",), user="0", code="0", extra=()):
 def test_the_package_is_found_from_other_folders(checkout):
     run_all_tests(checkout, arguments=())
     (path,) = (checkout / ".venv" / "lib").glob("python*/site-packages/ebm_jax.pth")
-    assert path.read_text() == f"{checkout}\n"
+    (checkout / "ebm_jax").mkdir()
+    (checkout / "ebm_jax" / "__init__.py").touch()
+    code = f"import site; site.addsitedir({str(path.parent)!r}); import ebm_jax; print(ebm_jax)"
+    command = [sys.executable, "-I", "-S", "-c", code]  # what an interpreter does with its own
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True)
+    assert str(checkout / "ebm_jax") in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("code, failed", [("0", False), ("100", True)])

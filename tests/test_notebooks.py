@@ -82,7 +82,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("EBM_JAX_QUICK", "1")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", f"{os.environ['EBM_JAX_CACHE']}/compiled")
-    monkeypatch.setenv("XLA_FLAGS", xla_flags(1))  # one device, as users have
+    monkeypatch.setenv("XLA_FLAGS", xla_flags(1))  # one device
     return tmp_path
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from configs import digits_control, digits_hvae
 from ebm_jax import data, export, methods, randomness, stored_config
 from ebm_jax.errors import ConfigError, DataError
-from ebm_jax.sample import draw, sample
+from ebm_jax.sample import draw, drawn_with, sample
 from tests.test_train import tiny_config, trained_workdir
 
 
@@ -74,7 +74,9 @@ def test_samples_go_where_they_are_told_to(run, tmp_path):
     assert names == {"samples.npz", "samples.json", "samples.png", "strip.png"}
     told = json.loads((tmp_path / "new" / "samples" / "samples.json").read_text())
     assert told["model"] == str(run / "export") and told["step"] == 40
-    assert told["sample"]["num_images"] == 4 and told["sampler"]["step_size"] > 0
+    assert told["sample"]["num_images"] == 4 and told["seed"] == config.seed
+    assert told["drawn_with"] == drawn_with(config.to_dict())
+    assert told["drawn_with"]["sampler.prior.num_steps"] == 5
     assert not (run / "export" / "samples").exists()
     config.sample.strip = 0
     sample(config, run / "export")  # a strip of the samples before would not be of these
@@ -96,14 +98,14 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_is_drawn(
 def test_a_draw_that_is_refused_leaves_the_place_as_it_was(run, tmp_path):
     config = stored_config.read(run / "export")
     config.sample.num_images, config.sample.strip = 4, 7  # of 5 steps
-    places = tmp_path / "made", tmp_path / "mine"
+    places = tmp_path / "made" / "by" / "it", tmp_path / "mine"
     places[1].mkdir()
     (places[1] / "strip.png").write_text("precious")
     for place in places:
         config.sample.folder = str(place)
         with pytest.raises(ConfigError, match="does not divide"):
             sample(config, run / "export")
-    assert not places[0].exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "run"}
     config.sample.strip = 0
     sample(config, run / "export")
     assert (places[1] / "strip.png").read_text() == "precious"  # not of samples

@@ -361,11 +361,16 @@ def test_unreadable_newest_checkpoint_is_made_again(tmp_path, toy):
 def test_a_finished_run_without_checkpoints_keeps_its_export(tmp_path, toy):
     toy(tmp_path)
     shutil.rmtree(tmp_path / "checkpoints")
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval" / "chains.json").write_text("{}")
     before = export_of(tmp_path), log_of(tmp_path)
-    with pytest.raises(ConfigError, match="holds the export of a run, and no checkpoint to go on"):
-        toy(tmp_path)
-    assert (export_of(tmp_path), log_of(tmp_path)) == before
-    shutil.rmtree(tmp_path / "export")  # as the message says
+    files = sorted(tmp_path.rglob("*"))
+    for folder in ("export", "eval"):  # what the message tells to remove
+        with pytest.raises(ConfigError, match="holds the results of a run, and no checkpoint to"):
+            toy(tmp_path)
+        assert sorted(tmp_path.rglob("*")) == files and log_of(tmp_path) == before[1]
+        shutil.rmtree(tmp_path / folder)
+        files = sorted(tmp_path.rglob("*"))
     with pytest.warns(UserWarning, match="metrics up to step 40, but no checkpoint .* at step 0"):
         assert toy(tmp_path) == 40
     assert (export_of(tmp_path), log_of(tmp_path)) == before

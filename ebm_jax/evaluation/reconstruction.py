@@ -28,11 +28,11 @@ def run(context: Context) -> dict:
     errors = np.concatenate(errors)
     count = errors.size
     spread = squares / count - np.square(total / count).mean()
-    if not errors.mean() < spread and count > 1:
+    if spread > 0 and not errors.mean() < spread:
         warnings.warn(
             f"reconstructions have an error of {errors.mean():.3g}, and the images' mean in the "
-            f"place of each would have {spread:.3g}: the model has not learned these images; look "
-            "at its curves, and try lower learning rates.",
+            f"place of each would have {spread:.3g}: the model has not learned these images; train "
+            f"for longer, or {context.method.advice}.",
             stacklevel=2,
         )
     pairs = pair_grid(np.stack(originals), np.stack(results), value_range=(low, high))

@@ -108,7 +108,7 @@ def _number_table(task: str, records: Sequence[RunRecord], names: Sequence[str])
     metric = next((str(content["metric"]) for content in measured if content.get("metric")), task)
     note = _incomparable(measured)
     lower = lower_is_better(metric)
-    numbers, base = _with_own_prior(numbers)
+    numbers, base = _with_own_prior(contents, numbers)
     rows = []
     for variant in dict.fromkeys(variant for found in numbers for variant in found):
         values = [found.get(variant) for found in numbers]
@@ -143,22 +143,24 @@ def _number_table(task: str, records: Sequence[RunRecord], names: Sequence[str])
     }
 
 
-def _with_own_prior(numbers: Sequence[dict]) -> tuple[list[dict], str | None]:
-    """Runs with and without an EBM prior compare by the prior that each of them samples from.
+def _with_own_prior(
+    contents: Sequence[dict], numbers: Sequence[dict]
+) -> tuple[list[dict], str | None]:
+    """Models with and without an EBM prior compare by the prior that each of them samples from.
 
     Returns:
-      The numbers, this one first, and the variant that is then no fair comparison: the base prior
-      of models that were not to be used without their energies. Where all have the same priors, the
-      numbers as they are and None.
+      The numbers, before others that of each model's own prior, and the variant that says nothing
+      about which model is better: the base prior, which an EBM's samples are not of. Where all or
+      none have an EBM prior, the numbers as they are and None.
     """
-    measured = [found for found in numbers if "gaussian_prior" in found]
-    if len({"ebm_prior" in found for found in measured}) < 2:
+    tilted = ["ebm_prior" in content for content in contents]  # null where it is not finite
+    plain = ["gaussian_prior" in content for content in contents]
+    if not any(tilted) or not any(p and not t for p, t in zip(plain, tilted, strict=True)):
         return list(numbers), None
-    own = [found.get("ebm_prior", found.get("gaussian_prior")) for found in numbers]
-    extended = [
-        found if value is None else {_OWN: value} | found
-        for found, value in zip(numbers, own, strict=True)
-    ]
+    extended = []
+    for found, energy in zip(numbers, tilted, strict=True):
+        own = found.get("ebm_prior" if energy else "gaussian_prior")
+        extended.append(found if own is None else {_OWN: own} | found)
     return extended, "gaussian_prior"
 
 

@@ -144,6 +144,7 @@ def draw_histograms(
         raise ConfigError(f"There is no finite value to draw a histogram of in {list(sets)}.")
     tail = (1 - central) / 2
     ends = np.quantile(np.concatenate(list(finite.values())), (tail, 1 - tail))
+    # Some values in each bin even of the smallest set, whose outline would be a comb otherwise.
     fewest = min(len(values) for values in finite.values() if len(values))
     edges = np.histogram_bin_edges(ends, min(bins, max(10, int(2 * fewest**0.5))))
     for index, (name, values) in enumerate(finite.items()):

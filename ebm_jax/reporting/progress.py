@@ -45,7 +45,7 @@ class Progress:
       unit: what is counted.
       batch_size: examples per unit, to show examples/s.
       light_until: the count up to which units take less time than later ones, so that the time left
-        is a lower bound.
+        is a lower bound; the rate then begins anew. Negative: there are no such units.
       clock: returns seconds; for tests.
     """
 
@@ -56,7 +56,7 @@ class Progress:
         stream: TextIO | None = None,
         unit: str = "step",
         batch_size: int | None = None,
-        light_until: int = 0,
+        light_until: int = -1,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.total = total
@@ -98,7 +98,8 @@ class Progress:
         if steps < 0:
             self._steps = self._seconds = 0.0
         else:
-            keep = math.exp(-seconds / MEMORY)
+            heavier = self._step <= self._light_until < step
+            keep = 0.0 if heavier else math.exp(-seconds / MEMORY)
             self._steps = self._steps * keep + steps
             self._seconds = self._seconds * keep + seconds
         self._last_time, self._step = now, step
@@ -115,7 +116,7 @@ class Progress:
                 parts.append(f"{_short(1 / self.rate)} s/{self.unit}")
             if self.batch_size:
                 parts.append(f"{self.examples_per_second:.0f} examples/s")
-            bound = "over " if self._step < self._light_until else ""
+            bound = "over " if self._step <= self._light_until else ""
             parts.append(f"ETA {bound}{human_time(self.eta_seconds)}")
         parts += [
             f"{name} {float(value):.4g}" for name, value in metrics.items() if value is not None

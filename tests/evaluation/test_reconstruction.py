@@ -44,3 +44,4 @@ def test_what_is_no_better_than_one_image_for_all_is_told(tmp_path, share, told)
     if told and share == 1.0:
         assert found["results"]["reconstruction"] == pytest.approx(expected, rel=1e-3)
         assert f"in the place of each would have {expected:.3g}:" in said[0]
+        assert "train for longer, or lower joint_learning_rate" in said[0]

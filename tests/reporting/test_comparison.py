@@ -89,12 +89,14 @@ def test_different_protocols_have_the_names_of_their_runs(tmp_path, fake):
 
 
 def test_models_with_and_without_energies_compare_by_their_own_priors(tmp_path, fake):
-    plain = fake.evaluation(ebm_prior=None, gaussian_prior=7.0)
-    (table,) = numbers_of(fake, tmp_path, fake.evaluation(), plain)
+    plain = fake.evaluation(gaussian_prior=7.0)
+    del plain["ebm_prior"]
+    broken = fake.evaluation(gaussian_prior=3.0, ebm_prior=None)  # null: it was not finite
+    (table,) = numbers_of(fake, tmp_path, fake.evaluation(), plain, broken)
     assert table["rows"] == [
-        ("Each model's own prior", [("5.000", True), ("7.000", False)]),
-        ("Gaussian prior", [("20.00", False), ("7.00", False)]),
-        ("EBM prior", [("5.000", False), ("–", False)]),
+        ("Each model's own prior", [("5.000", True), ("7.000", False), ("–", False)]),
+        ("Gaussian prior", [("20.00", False), ("7.00", False), ("3.00", False)]),
+        ("EBM prior", [("5.000", False), ("–", False), ("–", False)]),
     ]
 
 
