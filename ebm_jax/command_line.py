@@ -1,6 +1,8 @@
 """What to tell a user whose command line or config file absl or ml_collections refuses."""
 
+import difflib
 import re
+from pathlib import Path
 
 from absl import flags
 
@@ -20,8 +22,19 @@ def as_flag_error(error: Exception) -> UserError:
     if isinstance(error, UserError):  # of a stored config
         return error
     if isinstance(error, OSError):
-        return ConfigError(f"--config cannot be read: {str(error).rpartition('] ')[2]}.")
+        reason = str(error).rpartition("] ")[2]
+        return ConfigError(f"--config cannot be read: {reason}{_similar(reason)}.")
     return ConfigError(f"bad command line: {_reason(error)}")
+
+
+def _similar(reason: str) -> str:
+    """A file beside the missing one, in quotes in the reason, whose name is like it: a question."""
+    path = Path(reason.partition("'")[2].rstrip("'"))
+    there = [other.stem for other in path.parent.glob("*.py")]
+    close = difflib.get_close_matches(path.stem, there, n=1, cutoff=0.75)
+    if not close or path.exists():
+        return ""
+    return f" (did you mean '{path.with_stem(close[0])}'?)"
 
 
 def _reason(error: Exception) -> str:

@@ -101,7 +101,12 @@ def test_unknown_variant(run):
 @pytest.mark.parametrize("more", [[], ["--config.seed=1"]])
 def test_missing_config_file(run, more):
     result = run("--config=configs/nope.py", "--workdir=x", *more)
-    assert_refused(result, 2, "--config cannot be read: No such file", "configs/nope.py")
+    assert_refused(result, 2, "--config cannot be read: No such file", "configs/nope.py'.")
+
+
+def test_a_config_of_a_similar_name_is_named(run):
+    result = run("--config=configs/digit_joint.py:quick", "--workdir=x")
+    assert_refused(result, 2, "'configs/digit_joint.py' (did you mean 'configs/digits_joint.py'?).")
 
 
 @pytest.mark.parametrize(
@@ -183,10 +188,25 @@ def test_an_export_is_neither_trained_nor_evaluated(run, tmp_path, mode):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-@pytest.mark.parametrize("mode", ["eval", "sample"])
-def test_empty_workdir(run, tmp_path, mode):
+@pytest.mark.parametrize(
+    "mode, lacking, advice",
+    [
+        ("eval", "there is no checkpoint in", "give the --workdir of a run."),
+        ("sample", "there is neither a run's checkpoint in", "give the --workdir of either."),
+    ],
+)
+def test_empty_workdir(run, tmp_path, mode, lacking, advice):
     result = run("--config", f"{CONFIG}:quick", f"--workdir={tmp_path}", f"--mode={mode}")
-    assert_refused(result, 2, "there is no checkpoint in", "train first")
+    assert_refused(result, 2, lacking, "train first", advice)
+
+
+@pytest.mark.parametrize("mode", ["eval", "sample"])
+def test_a_run_without_checkpoints_has_an_export_to_sample(run, tmp_path, mode):
+    folder = shutil.copytree(trained_workdir(), tmp_path / "run")
+    shutil.rmtree(folder / "checkpoints")
+    result = run(f"--workdir={folder}", f"--mode={mode}")
+    told = f"--mode sample takes its export: --workdir {folder}/export."
+    assert_refused(result, 2, "there is no checkpoint in", told)
 
 
 def test_failures_leave_an_earlier_run_as_it_was(run, tmp_path):
