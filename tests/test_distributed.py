@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -63,7 +64,8 @@ def run(workdir, devices, *more):
     assert code == 0, output
 
 
-def run_two_processes(workdir, *more):
+def ends_of_two_processes(workdir, *more):
+    """(exit code, output) of each."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
@@ -81,10 +83,14 @@ def run_two_processes(workdir, *more):
         for number in range(2)
     ]
     try:
-        ends = [finish(process) for process in processes]
+        return [finish(process) for process in processes]
     finally:
         for process in processes:
             process.kill()
+
+
+def run_two_processes(workdir, *more):
+    ends = ends_of_two_processes(workdir, *more)
     for code, output in ends:
         assert code == 0, output
     return [output for _, output in ends]
@@ -127,6 +133,11 @@ def test_two_processes(one_device, tmp_path):
     run_two_processes(tmp_path, "--mode=sample")
     assert_same_run(one_device, tmp_path)
     assert (tmp_path / "report.html").exists()
+    shutil.rmtree(tmp_path / "checkpoints")
+    (code, told), (other, heard) = ends_of_two_processes(tmp_path)
+    assert code == other == 2
+    assert "holds the results of a run, and no checkpoint" in told
+    assert "error: process 0 could not begin the run; see its message." in heard
 
 
 @pytest.mark.slow
