@@ -44,12 +44,17 @@ def series_of(rows: list[dict]) -> Curves:
       rows: metrics.jsonl; metrics may be missing in some rows, and null.
 
     Returns:
-      name → (steps [K], values [K]) sorted by step, null as NaN; metrics that are never a number
-      are left out.
+      name → (steps [K], values [K]) sorted by step, null as NaN, and so what is told of a chain
+      before there is one; metrics that are never a number are left out.
     """
     columns: dict[str, list[tuple[int, float]]] = {}
     for row in sorted(rows, key=lambda row: row["step"]):
+        # A chain that ran has finite parts, or its update is not among those averaged.
+        idle = {name.removesuffix("/finite") for name in row if name.endswith("/finite")}
+        idle = {chain for chain in idle if row[f"{chain}/finite"] == 0}
         for name, value in row.items():
+            if name.rpartition("/")[0] in idle:
+                value = None
             numeric = isinstance(value, int | float) and not isinstance(value, bool)
             if name != "step" and (numeric or value is None):
                 columns.setdefault(name, []).append(

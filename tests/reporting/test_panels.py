@@ -25,6 +25,18 @@ def test_metrics_that_belong_together_share_a_panel(metric, panel):
     assert panel_of(metric) == panel
 
 
+def test_chains_have_no_curve_before_they_run():
+    """A warm-up logs zeros of them; no part of such a chain is finite."""
+    idle = {"prior/energy": 0.0, "prior/finite": 0.0, "posterior/energy": 0.0, "loss": 0.0}
+    ran = {"prior/energy": 2.0, "prior/finite": 0.5, "posterior/energy": 1.0, "loss": 1.0}
+    rows = [{"step": 1} | idle, {"step": 2} | idle | {"prior/finite": None}, {"step": 3} | ran]
+    series = series_of(rows)
+    np.testing.assert_array_equal(series["prior/energy"][1], [np.nan, 0.0, 2.0])
+    np.testing.assert_array_equal(series["prior/finite"][1], [np.nan, np.nan, 0.5])
+    np.testing.assert_array_equal(series["posterior/energy"][1], [0.0, 0.0, 1.0])
+    np.testing.assert_array_equal(series["loss"][1], [0.0, 0.0, 1.0])
+
+
 def test_series_are_sorted_and_null_is_nan():
     rows = [
         {"step": 20, "a": 2.0, "text": "x", "never": None},
