@@ -45,7 +45,12 @@ def read(folder: str | Path) -> ml_collections.ConfigDict:
 
 
 def get_config(folder: str) -> ml_collections.ConfigDict:
-    """`read` for the flag --config: settings that are None take any value."""
+    """`read` for the flag --config: settings that are None take any value.
+
+    Raises:
+      ConfigError: a run's config.json cannot be read.
+      DataError: an export's cannot.
+    """
     try:
         config = read(folder)
     except Exception as error:  # JSON of any shape: ConfigDict refuses some keys with its own types
